@@ -1,0 +1,112 @@
+"""From a prediction to the answer that people and programs read: once, for server and command.
+
+Needs no PyTorch, and stands on the server's hot path: numbers are rounded as whole arrays.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+
+from model.bundle import BundleConfig
+from model.classifier import Explain, Prediction
+
+Unit = Literal["token", "word"]
+
+DECIMALS = 7
+"""Of weights and contributions: as many as float32 holds."""
+PROBABILITY_DECIMALS = 10
+"""More than the others, so that even thousands of labels sum to 1 within 1e-6."""
+
+
+def answer(
+    prediction: Prediction,
+    config: BundleConfig,
+    *,
+    text: str,
+    explain: Explain = "attention",
+    explain_label: str | None = None,
+    unit: Unit = "token",
+    top_k: int | None = None,
+    min_confidence: float | None = None,
+) -> dict[str, Any]:
+    """Tell a prediction in plain JSON values: the answer of `POST /classify`, less model and version.
+
+    Args:
+        prediction: made with at least what `explain` asks for.
+        config: of the bundle that made it.
+        text: the text as sent; each token's `text` is a slice of it.
+        explain: `none` leaves `tokens` out, `contributions` adds a signed number to each.
+        explain_label: one of the bundle's labels, whose contributions to tell; None: the most
+            probable, also where `label` is withheld.
+        unit: `word` sums the tokens of each word.
+        top_k: how many labels `probabilities` holds; None: all.
+        min_confidence: below it `label` is None; None: the bundle's.
+
+    Raises:
+        ValueError: `explain_label` is no label of the bundle.
+    """
+    order = np.argsort(-prediction.probabilities, kind="stable")
+    best = int(order[0])
+    if min_confidence is None:
+        min_confidence = config.min_confidence
+    unsure = min_confidence is not None and prediction.probabilities[best] < min_confidence
+    places = order[:top_k]
+    numbers = prediction.probabilities[places].round(PROBABILITY_DECIMALS).tolist()
+    labels = config.labels
+    result: dict[str, Any] = {
+        "label": None if unsure else labels[best],
+        "probabilities": dict(
+            zip([labels[place] for place in places.tolist()], numbers, strict=True)
+        ),
+    }
+    if explain != "none":
+        explained = best if explain_label is None else labels.index(explain_label)
+        result["tokens"] = _tokens(
+            prediction, text, explained if explain == "contributions" else None, unit
+        )
+    if explain == "contributions":
+        result["explain_label"] = labels[explained]
+        result["logit"] = round(float(prediction.logits[explained]), DECIMALS)
+        result["bias"] = round(config.bias[explained], DECIMALS)
+    result["truncated"] = prediction.encoding.truncated
+    return result
+
+
+def _tokens(
+    prediction: Prediction, text: str, explained: int | None, unit: Unit
+) -> list[dict[str, Any]]:
+    """What was read, in order; with the contributions to the label in place `explained`, if any."""
+    assert prediction.attention is not None
+    columns = [prediction.attention]
+    if explained is not None:
+        assert prediction.contributions is not None
+        columns.append(prediction.contributions[:, explained])
+    spans = prediction.encoding.spans
+    if unit == "word":
+        first = word_starts(prediction.encoding.words)
+        columns = [np.add.reduceat(column, first) for column in columns]
+        ends = [*first[1:], len(spans)]
+        spans = [(spans[a][0], spans[b - 1][1]) for a, b in zip(first, ends, strict=True)]
+    attention, *contributions = [
+        column.astype(np.float64).round(DECIMALS).tolist() for column in columns
+    ]
+    if contributions:
+        return [
+            {
+                "text": text[start:end],
+                "start": start,
+                "end": end,
+                "attention": weight,
+                "contribution": part,
+            }
+            for (start, end), weight, part in zip(spans, attention, contributions[0], strict=True)
+        ]
+    return [
+        {"text": text[start:end], "start": start, "end": end, "attention": weight}
+        for (start, end), weight in zip(spans, attention, strict=True)
+    ]
+
+
+def word_starts(words: list[int]) -> list[int]:
+    """The places, in a list of word numbers, one a token, at which a word begins."""
+    return [place for place, word in enumerate(words) if place == 0 or word != words[place - 1]]

@@ -1,0 +1,164 @@
+"""Texts in, predictions out: the only place that runs a bundle's ONNX. Needs no PyTorch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from model.bundle import Bundle
+from model.errors import BundleError, DeviceError, InferenceError
+from model.tokenizer import Encoding, length_batches, pad
+
+Explain = Literal["none", "attention", "contributions"]
+Device = Literal["auto", "cpu", "cuda"]
+
+OUTPUTS: dict[Explain, list[str]] = {
+    "none": ["logits"],
+    "attention": ["logits", "attention"],
+    "contributions": ["logits", "attention", "contributions"],
+}
+BATCH_TOKENS = 4096
+"""Tokens of one run on the CPU; more gains nothing there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the network says of one text of T tokens, for C labels."""
+
+    encoding: Encoding
+    logits: NDArray[np.float32]  # (C,)
+    probabilities: NDArray[np.float64]  # (C,)
+    attention: NDArray[np.float32] | None  # (T,)
+    contributions: NDArray[np.float32] | None  # (T, C)
+
+
+class Classifier:
+    """A bundle with an onnxruntime session. Calls may come from several threads."""
+
+    def __init__(self, bundle: Bundle, device: Device = "cpu", threads: int = 1) -> None:
+        """Make the session and run it once, which proves that its tensors fit the bundle.
+
+        Args:
+            bundle: what to run.
+            device: `auto` takes CUDA where onnxruntime has it.
+            threads: CPU threads of one run.
+
+        Raises:
+            BundleError: the tensors do not fit the bundle.
+            DeviceError: `cuda` was asked for and cannot be had.
+        """
+        self.bundle = bundle
+        self.config = bundle.config
+        self._session = _session(bundle, device, threads)
+        self.provider: str = self._session.get_providers()[0]
+        self._options = ort.RunOptions()
+        self._options.add_run_config_entry("disable_synchronize_execution_providers", "0")
+        self._options.only_execute_path_to_fetches = True
+        _check_tensors(bundle, self._session)
+
+    def encode(self, text: str) -> Encoding:
+        """Tokenize a text; raises `TextError` when it has no token."""
+        return self.bundle.tokenizer.encode(text, self.config.max_tokens)
+
+    def run(self, encodings: Sequence[Encoding], explain: Explain) -> list[Prediction]:
+        """Classify one batch, padded to its longest text.
+
+        Raises:
+            InferenceError: the run failed, or a number that came out is not finite.
+        """
+        try:
+            outputs: list[Any] = self._session.run(
+                OUTPUTS[explain], {"input_ids": pad(encodings)}, self._options
+            )
+        except Exception as error:  # onnxruntime's own errors share no public base
+            raise InferenceError(f"the network failed: {error}") from error
+        if not all(np.isfinite(output).all() for output in outputs):
+            raise InferenceError("the network gave a number that is not finite")
+        logits, attention, contributions = (*outputs, None, None)[:3]
+        probabilities = softmax(logits.astype(np.float64) / self.config.temperature)
+        return [
+            Prediction(
+                encoding,
+                logits[row],
+                probabilities[row],
+                None if attention is None else attention[row, : len(encoding.ids)],
+                None if contributions is None else contributions[row, : len(encoding.ids)],
+            )
+            for row, encoding in enumerate(encodings)
+        ]
+
+    def predict(self, texts: Sequence[str], explain: Explain = "attention") -> list[Prediction]:
+        """Classify many texts, in batches of like length; answers come in the order sent.
+
+        Raises:
+            TextError: a text has no token.
+            InferenceError: see `run`.
+        """
+        encodings = [self.encode(text) for text in texts]
+        predictions: dict[int, Prediction] = {}
+        for group in length_batches([len(e.ids) for e in encodings], BATCH_TOKENS):
+            batch = self.run([encodings[place] for place in group], explain)
+            predictions.update(zip(group, batch, strict=True))
+        return [predictions[place] for place in range(len(texts))]
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """exp(x_i - max x) / sum_j exp(x_j - max x), over the last axis."""
+    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    result: NDArray[np.float64] = exponents / exponents.sum(axis=-1, keepdims=True)
+    return result
+
+
+def _session(bundle: Bundle, device: Device, threads: int) -> ort.InferenceSession:
+    cuda = "CUDAExecutionProvider"
+    if device == "cuda" and cuda not in ort.get_available_providers():
+        raise DeviceError(
+            "--device cuda: this onnxruntime has no CUDA provider; install onnxruntime-gpu with "
+            "the CUDA and cuDNN libraries it names, or use --device cpu"
+        )
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # fallbacks are reported by us, from what the session says
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if device != "cpu" and cuda in ort.get_available_providers():
+        # TF32 rounds to ten bits; the tolerances of a bundle are for float32.
+        providers.insert(0, (cuda, {"use_tf32": 0}))
+    try:
+        session = ort.InferenceSession(bundle.model, options, providers=providers)
+    except Exception as error:  # onnxruntime's own errors share no public base
+        raise BundleError(f"{bundle.path}: onnxruntime cannot load its model: {error}") from error
+    if device == "cuda" and session.get_providers()[0] != cuda:
+        raise DeviceError(
+            "--device cuda: onnxruntime could not start CUDA here (driver, CUDA or cuDNN library "
+            "missing); `nvidia-smi` shows the driver, or use --device cpu"
+        )
+    return session
+
+
+def _check_tensors(bundle: Bundle, session: ort.InferenceSession) -> None:
+    """Run one row of every kind of id and two lengths, and compare the shapes with the config."""
+    inputs = {tensor.name: tensor.type for tensor in session.get_inputs()}
+    if inputs != {"input_ids": "tensor(int64)"}:
+        raise BundleError(f"{bundle.path}: the model's inputs are {inputs}, not one int64 input_ids")
+    names = {tensor.name for tensor in session.get_outputs()}
+    missing = set(OUTPUTS["contributions"]) - names
+    if missing:
+        raise BundleError(f"{bundle.path}: the model lacks the output {sorted(missing)[0]}")
+    ids = np.zeros((2, min(2, bundle.config.max_tokens)), dtype=np.int64)
+    ids[:, 0] = bundle.tokenizer.vocabulary - 1
+    classes = len(bundle.config.labels)
+    shapes = [(2, classes), ids.shape, (*ids.shape, classes)]
+    try:
+        outputs: list[Any] = session.run(OUTPUTS["contributions"], {"input_ids": ids})
+    except Exception as error:  # onnxruntime's own errors share no public base
+        raise BundleError(f"{bundle.path}: the model fails on its own tokens: {error}") from error
+    for name, output, shape in zip(OUTPUTS["contributions"], outputs, shapes, strict=True):
+        if output.shape != shape:
+            raise BundleError(
+                f"{bundle.path}: {name} has shape {output.shape} where its labels and tokens make {shape}"
+            )
