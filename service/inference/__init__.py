@@ -1,0 +1,1 @@
+"""From texts to predictions: a queue without a timer, and the threads that empty it."""

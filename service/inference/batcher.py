@@ -1,0 +1,144 @@
+"""The queue between the requests and the inference threads: bounded in tokens, no timer.
+
+A free thread takes what is waiting, up to a budget; while it runs, the next batch forms. An idle
+server adds no wait, and a busy one batches by itself.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from model.classifier import Classifier, Explain, Prediction
+from model.errors import TextError
+from service.errors import QueueFull, ServiceError
+
+Outcome = Prediction | TextError | ServiceError
+
+
+@dataclass(slots=True)
+class Stages:
+    """Seconds that a job spent in each stage."""
+
+    queue: float = 0.0
+    tokenize: float = 0.0
+    inference: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """The texts of one request. Threads take from it in turns until none is left."""
+
+    classifier: Classifier
+    texts: Sequence[str]
+    explain: Explain
+    future: asyncio.Future["Job"]
+    """Done when every text has its outcome, or when nobody waits any more."""
+    arrived: float = field(default_factory=time.perf_counter)
+    stages: Stages = field(default_factory=Stages)
+    outcomes: list[Outcome | None] = field(init=False)
+    costs: list[int] = field(init=False)
+    taken: int = 0
+    finished: int = 0
+
+    def __post_init__(self) -> None:
+        self.outcomes = [None] * len(self.texts)
+        limit = self.classifier.config.max_tokens
+        self.costs = [estimate_tokens(text, limit) for text in self.texts]
+
+
+Entry = tuple[Job, int]
+"""A text: its job and its place there."""
+
+
+class Batcher:
+    """A thread-safe queue of jobs that hands out batches."""
+
+    def __init__(self, max_tokens: int, budget: int) -> None:
+        """Args:
+        max_tokens: how many (estimated) tokens may wait.
+        budget: how many a batch may have.
+        """
+        self.waiting = 0
+        self._max_tokens = max_tokens
+        self._budget = budget
+        self._jobs: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more can be admitted at present."""
+        return self.waiting >= self._max_tokens
+
+    def put(self, job: Job) -> None:
+        """Admit a job, or raise `QueueFull`. An empty queue admits a job of any size."""
+        cost = sum(job.costs)
+        with self._changed:
+            if self.waiting and self.waiting + cost > self._max_tokens:
+                raise queue_full()
+            self.waiting += cost
+            self._jobs.append(job)
+            self._changed.notify()
+
+    def take(self) -> list[Entry]:
+        """Wait for work and take a batch of one model; an empty list when the batcher has closed.
+
+        A job that is larger than the batch goes to the back of the queue with what is left of it,
+        so that a large request takes turns with small ones.
+        """
+        with self._changed:
+            while True:
+                self._changed.wait_for(lambda: self._jobs or self._closed)
+                if not self._jobs:
+                    return []
+                if batch := self._form_batch():
+                    return batch
+
+    def close(self) -> None:
+        """Let the threads end once the queue is empty."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _form_batch(self) -> list[Entry]:
+        batch: list[Entry] = []
+        room = self._budget
+        others: list[Job] = []
+        classifier: Classifier | None = None
+        while self._jobs and room > 0:
+            job = self._jobs.popleft()
+            if job.future.done():  # its client has gone, or its time has passed
+                self.waiting -= sum(job.costs[job.taken :])
+                continue
+            classifier = classifier or job.classifier
+            if job.classifier is not classifier:
+                others.append(job)
+                continue
+            while job.taken < len(job.texts) and (room > 0 or not batch):
+                cost = job.costs[job.taken]
+                if cost > room and batch:
+                    room = 0
+                    break
+                batch.append((job, job.taken))
+                job.taken += 1
+                room -= cost
+                self.waiting -= cost
+            if job.taken < len(job.texts):
+                self._jobs.append(job)
+        self._jobs.extendleft(reversed(others))
+        if self._jobs:
+            self._changed.notify()
+        return batch
+
+
+def estimate_tokens(text: str, max_tokens: int) -> int:
+    """How many tokens a text will have, guessed from its length, before it is tokenized."""
+    return min(max_tokens, len(text) // 4 + 1 if text.isascii() else len(text))
+
+
+def queue_full() -> QueueFull:
+    """The refusal; a second is longer than a full queue takes to move on."""
+    return QueueFull("more text is waiting than --max-queue allows; try again", {"Retry-After": "1"})
