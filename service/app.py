@@ -1,0 +1,114 @@
+"""The composition root: `create_app` puts the parts together, and the lifespan runs them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.metadata import version as installed
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.errors import ClientGone, InternalError, ServiceError, UnknownRoute, WrongMethod
+from service.exchange import ProblemJson
+from service.front import Front
+from service.inference.engine import Engine
+from service.metrics import Metrics
+from service.operations import operations
+from service.pages import mount_pages
+from service.routes import hot, models
+from service.settings import Settings
+from service.state import Service
+
+log = logging.getLogger("heed")
+
+DESCRIPTION = """
+Text classification that shows what it read: every answer carries the probabilities, the share of
+attention that each token had and, on request, the exact signed contribution of each token.
+"""
+
+
+def create_app(settings: Settings, engine: Engine | None = None, *, warm_first: bool = False) -> FastAPI:
+    """Make an app with everything it needs, verified, and nothing running yet.
+
+    Args:
+        settings: how to serve.
+        engine: another engine than the one that `settings` describe.
+        warm_first: warm up before the socket opens, not while /readyz says 503.
+
+    Raises:
+        HeedError: a bundle is refused, or the device or the API keys cannot be had.
+    """
+    service = Service(settings, engine or Engine.from_settings(settings), Metrics())
+    app = FastAPI(
+        title="Heed",
+        version=installed("heed-classifier"),
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lambda _: _lifespan(service, warm_first),
+        middleware=[Middleware(Front, metrics=service.metrics, keys=settings.api_keys())],
+        exception_handlers={
+            ServiceError: _answer_error,
+            HTTPException: _answer_http_exception,
+            ClientGone: _answer_nobody,
+            Exception: _answer_bug,
+        },
+    )
+    app.state.service = service
+    app.include_router(hot)
+    app.include_router(models)
+    app.include_router(operations)
+    mount_pages(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(service: Service, warm_first: bool) -> AsyncGenerator[None]:
+    service.engine.on_batch = service.metrics.record_batch
+    await service.engine.start()
+    warming = asyncio.create_task(_warm_up(service))
+    if warm_first:
+        await warming
+    yield
+    warming.cancel()
+    await service.engine.stop()
+
+
+async def _warm_up(service: Service) -> None:
+    try:
+        await service.engine.warm_up()
+    except Exception:
+        log.exception("the models could not be warmed up; /readyz stays 503")
+        service.engine.down = True
+        return
+    service.lifecycle.warm = True
+    for model in service.engine.models.values():
+        log.info("%s %s is ready on %s", model.config.name, model.config.version, model.provider)
+    service.on_warm()
+
+
+async def _answer_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    return ProblemJson(error)
+
+
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.scope["path"]
+    if error.status_code == 405:
+        allow = (error.headers or {}).get("Allow", "")
+        return ProblemJson(WrongMethod(f"{path} takes {allow}", {"Allow": allow}))
+    return ProblemJson(UnknownRoute(f"there is no {path} here; see /docs"))
+
+
+async def _answer_nobody(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)
+
+
+async def _answer_bug(_: Request, __: Exception) -> Response:
+    return ProblemJson(InternalError("something broke here; it was logged"))

@@ -1,0 +1,70 @@
+"""What every request passes first: its key is checked, its answer counted and given its headers."""
+
+import hashlib
+import hmac
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import Unauthorized
+from service.exchange import ProblemJson
+from service.metrics import Metrics
+
+GUARDED = ("/classify", "/models")
+
+
+class Front:
+    """ASGI middleware around all routes."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, keys: Sequence[str]) -> None:
+        self.app = app
+        self._metrics = metrics
+        self._keys = [_digest(key.encode()) for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        scope["heed.arrived"] = arrived = time.perf_counter()
+        status = 500
+
+        async def observe(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"].append((b"x-content-type-options", b"nosniff"))
+            await send(message)
+
+        try:
+            if self._keys and scope["path"].startswith(GUARDED) and not self._admits(scope):
+                refusal = ProblemJson(
+                    Unauthorized(
+                        "send a key of this server as `Authorization: Bearer KEY`",
+                        {"WWW-Authenticate": 'Bearer realm="heed"'},
+                    )
+                )
+                await refusal(scope, receive, observe)
+                return
+            await self.app(scope, receive, observe)
+        finally:
+            self._metrics.record_request(_route(scope), status, scope.get("heed.model", ""), arrived)
+
+    def _admits(self, scope: Scope) -> bool:
+        """Whether the request has a key. Every key is compared, in constant time."""
+        sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        scheme, _, key = sent.partition(b" ")
+        digest = _digest(key.strip())
+        matches = [hmac.compare_digest(digest, known) for known in self._keys]
+        return scheme.lower() == b"bearer" and any(matches)
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
+
+
+def _route(scope: Scope) -> str:
+    """The path as declared, so that a scan of made-up paths cannot swell the metrics."""
+    route: Any = scope.get("route")
+    return getattr(route, "path", "other") if route is not None else "other"
