@@ -1,0 +1,64 @@
+# `make` lists the targets. Each one may be given more arguments: make serve ARGS="--port 9000"
+.DEFAULT_GOAL := help
+.PHONY: help serve test check fix train bench image up down
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+BUILD ?=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s%s\n", $$1, $$2 }' Makefile
+
+serve: $(VENV)/.serve ## serve the bundles of this repository on http://127.0.0.1:8000
+	@$(BIN)/heed serve $(ARGS)
+
+test: $(VENV)/.dev ## run the whole test suite
+	@$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.dev ## check format, lint, types, shell scripts and the Dockerfile
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/shellcheck .ci/run
+	$(BIN)/hadolint Dockerfile
+
+fix: $(VENV)/.dev ## format the code and mend what the linter can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+SST2 ?= ../shared/data/sst2
+
+train: $(VENV)/.dev ## train the shipped bundles again
+	$(BIN)/heed train $(SST2)/train_phrases.csv.gz --dev $(SST2)/dev.csv.gz --test $(SST2)/test.csv.gz \
+	  --name sentiment --out bundles/sentiment --force $(ARGS)
+
+bench: $(VENV)/.dev ## measure the speed that the README claims
+	$(BIN)/python -m benchmarks $(ARGS)
+
+image: ## build the container image heed:local; BUILD="--network host" where builds need it
+	docker build --tag heed:local $(BUILD) .
+
+up: image ## build and start the container, and wait until it is healthy
+	docker compose up --detach --no-build --wait $(ARGS)
+
+down: ## stop the container and remove it
+	docker compose down $(ARGS)
+
+# A stamp file is newer than what was last installed, so an unchanged checkout installs nothing.
+# `.dev` holds all that `.serve` holds.
+$(VENV)/.serve: pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,train]'
+	@touch $(VENV)/.serve $@
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Heed needs Python 3.11 or newer, \
+	this is %d.%d: name another one with make PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
