@@ -1,0 +1,93 @@
+"""The classifier: embed, add positions, mix, pool by gated attention, classify linearly.
+
+Between what the tokens hand on and the logits stand only a sum and a linear map, so that every logit
+is exactly a bias plus one signed number a token: the `contributions` of the answer.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from model.layers import Block, GatedPooling, positional_encoding
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The sizes of a network."""
+
+    vocabulary: int
+    """Rows of the embedding table; id 0 is padding."""
+    classes: int
+    max_tokens: int
+    width: int = 128
+    """D, the size of a token's vector."""
+    blocks: int = 1
+    """N self-attention blocks; 0 pools the embeddings themselves."""
+    heads: int = 4
+    """Heads of a block's self-attention."""
+    hidden: int = 256
+    """Width of a block's feed-forward layer."""
+    pooling_heads: int = 1
+    """Learned queries of the attention pooling."""
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        for heads in (self.heads, self.pooling_heads):
+            if self.width % heads:
+                raise ValueError(f"width {self.width} is not a multiple of {heads} heads")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the network says of a batch: (B, C), (B, T) and (B, T, C)."""
+
+    logits: Tensor
+    attention: Tensor
+    contributions: Tensor
+
+
+class Network(nn.Module):
+    """Token ids (B, T) in, `Output` out; id 0 is padding, and each row holds a real token."""
+
+    position: Tensor
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding: nn.Module = nn.Embedding(config.vocabulary, config.width, padding_idx=0)
+        nn.init.normal_(self.embedding.weight, std=config.width**-0.5)
+        self.register_buffer(
+            "position", positional_encoding(config.max_tokens, config.width), persistent=False
+        )
+        self.position_scale = nn.Parameter(torch.tensor(0.3))
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.heads, config.hidden, config.dropout)
+            for _ in range(config.blocks)
+        )
+        self.norm = nn.LayerNorm(config.width)
+        self.pooling = GatedPooling(config.width, config.pooling_heads)
+        self.head = nn.Linear(config.width, config.classes)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Token ids (B, T) to vectors (B, T, D)."""
+        return self.embedding(ids) * math.sqrt(self.config.width)
+
+    def locate(self, x: Tensor) -> Tensor:
+        """Add their positions to vectors (B, T, D)."""
+        return x + self.position_scale * self.position[: x.shape[1]]
+
+    def forward(self, ids: Tensor) -> Output:
+        """Classify token ids (B, T)."""
+        mask = ids != 0  # (B, T)
+        x = self.dropout(self.embed(ids))  # (B, T, D), each token by itself
+        y = self.locate(x)
+        for block in self.blocks:
+            y = block(y, mask)
+        handed, weights = self.pooling(x, self.norm(y), mask)  # (B, T, D), (B, T, H)
+        # The logits do not wait for the contributions, which not every request asks for.
+        logits = self.head(handed.sum(dim=1))
+        contributions = handed @ self.head.weight.T  # (B, T, C)
+        return Output(logits, weights.mean(dim=-1), contributions)
