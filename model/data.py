@@ -1,0 +1,148 @@
+"""Read labelled text from a file, and say exactly which row cannot be used.
+
+Rows are counted as a person finds them. In .csv and .tsv the header is row 1, as a spreadsheet
+shows it; in .jsonl a row is a line, the first is 1; in .parquet the first row is 1.
+"""
+
+import zlib
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import DataError
+from model.readers import READERS
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Texts with their labels, in the order of the file."""
+
+    path: Path
+    texts: list[str]
+    labels: list[str]
+    rows: Sequence[int]
+    """Where each text stands in the file."""
+
+    def where(self, position: int) -> str:
+        """The file and row of a text, to begin an error's sentence with."""
+        return f"{self.path}, row {self.rows[position]}"
+
+    def take(self, positions: Iterable[int]) -> "Labelled":
+        """Some of the rows, in the order asked for."""
+        chosen = list(positions)
+        return Labelled(
+            self.path,
+            [self.texts[p] for p in chosen],
+            [self.labels[p] for p in chosen],
+            array("q", (self.rows[p] for p in chosen)),
+        )
+
+
+def read_labelled(path: Path, text_column: str = "text", label_column: str = "label") -> Labelled:
+    """Read .csv, .tsv, .jsonl (each also .gz) or .parquet, UTF-8, with a text and a label column.
+
+    A label that is not text is read as its text: 1 is "1", true is "true".
+
+    Raises:
+        DataError: the file cannot be read, or a row of it cannot be used.
+    """
+    name = path.name.lower().removesuffix(".gz")
+    reader = next((read for suffix, read in READERS.items() if name.endswith(suffix)), None)
+    if reader is None or path.name.lower().endswith(".parquet.gz"):
+        raise DataError(
+            f"{path}: unknown kind of file; use .csv, .tsv, .jsonl (each also .gz) or .parquet"
+        )
+    texts: list[str] = []
+    labels: list[str] = []
+    rows = array("q")
+    known: dict[str, str] = {}  # a label's text is kept once, however many rows have it
+    try:
+        for row, text, label in reader(path, text_column, label_column):
+            where = f"{path}, row {row}"
+            texts.append(_as_text(text, text_column, where))
+            label = _as_text(label, label_column, where)
+            labels.append(known.setdefault(label, label))
+            rows.append(row)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{path}: cannot be read: {reason}") from error
+    if not texts:
+        raise DataError(f"{path}: no rows in it; put one text and its label on each row")
+    return Labelled(path, texts, labels, rows)
+
+
+def split(labelled: Labelled, fraction: float, seed: int) -> tuple[Labelled, Labelled]:
+    """Set aside about `fraction` of every label's rows, at least one of each: (rest, aside).
+
+    A label with one row stays in the rest, and so does a text that occurs twice, so that no text
+    set aside stands in the rest.
+
+    Raises:
+        DataError: no row can be set aside.
+    """
+    occurrences = Counter(labelled.texts)
+    positions: dict[str, list[int]] = {label: [] for label in sorted(set(labelled.labels))}
+    for position, label in enumerate(labelled.labels):
+        positions[label].append(position)
+    random = np.random.default_rng(seed)
+    aside: set[int] = set()
+    for members in positions.values():
+        single = [p for p in members if occurrences[labelled.texts[p]] == 1]
+        wanted = min(max(1, round(fraction * len(members))), len(members) - 1)
+        aside.update(random.permutation(single)[:wanted].tolist())
+    if not aside:
+        raise DataError(
+            f"{labelled.path}: too few rows to set some aside; give more rows, or a file with --dev"
+        )
+    rest = (p for p in range(len(labelled.texts)) if p not in aside)
+    return labelled.take(rest), labelled.take(sorted(aside))
+
+
+def label_ids(labelled: Labelled, labels: Sequence[str]) -> NDArray[np.int64]:
+    """The place of each row's label in `labels`, shape (rows,).
+
+    Raises:
+        DataError: a row has a label that is not among them.
+    """
+    place = {label: number for number, label in enumerate(labels)}
+    for position, label in enumerate(labelled.labels):
+        if label not in place:
+            known = ", ".join(labels[:10]) + (", …" if len(labels) > 10 else "")
+            where = labelled.where(position)
+            raise DataError(
+                f"{where}: unknown label {label!r}; the labels of the training are {known}"
+            )
+    return np.array([place[label] for label in labelled.labels], dtype=np.int64)
+
+
+def standing_in(labelled: Labelled, other: Labelled) -> int:
+    """How many rows have a text that also stands in `other`."""
+    texts = set(other.texts)
+    return sum(text in texts for text in labelled.texts)
+
+
+def _as_text(value: Any, column: str, where: str) -> str:
+    if isinstance(value, bool):
+        value = "true" if value else "false"
+    if value is None or value != value:  # NaN, which stands for nothing in many files
+        raise DataError(f"{where}: {column!r} is missing; fill it in or take the row out")
+    if isinstance(value, (list, dict, bytes)):
+        raise DataError(
+            f"{where}: {column!r} is not a single text; put one text, and one label, on each row"
+        )
+    text = str(value)
+    if not text.strip():
+        raise DataError(f"{where}: {column!r} is empty; fill it in or take the row out")
+    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+        raise DataError(
+            f"{where}: {column!r} holds half a character (a lone surrogate); write it whole"
+        )
+    return text
