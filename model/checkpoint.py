@@ -1,0 +1,160 @@
+"""Where training stands, in a folder: enough to go on after a kill, and to export.
+
+| file | content |
+|---|---|
+| `job.json` | labels, sizes, schedule, where the data came from |
+| `tokenizer.json` | as in the bundle |
+| `dev.jsonl` | the dev rows, which export calibrates and checks with |
+| `state.safetensors` | weights, optimizer, best weights; the counters as JSON in its metadata |
+
+Nothing is a pickle. Each file is written beside its place and renamed, so that a kill at any
+moment leaves the old one or the new one. No random state is kept: each update draws its random
+numbers from the seed and its own number.
+"""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from model.errors import DataError
+
+JOB, TOKENIZER, DEV, STATE = "job.json", "tokenizer.json", "dev.jsonl", "state.safetensors"
+SECONDS_BETWEEN_SAVES = 30.0
+
+
+@dataclass
+class State:
+    """How far training has come."""
+
+    epoch: int = 0
+    """Epochs that are finished."""
+    batch: int = 0
+    """Batches of the running epoch that are done."""
+    loss: float = 0.0
+    """Sum of their losses."""
+    best_epoch: int = 0
+    """The epoch that the best weights are from, the first is 1; 0 before any."""
+    best_score: float = -1.0
+    """Dev accuracy of that epoch."""
+    best_loss: float = float("inf")
+    """Dev loss of that epoch, which decides between equal accuracies."""
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """The weights of that epoch."""
+
+
+class Checkpoint:
+    """A checkpoint folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._saved = time.monotonic()
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to go on from."""
+        return (self.path / JOB).exists()
+
+    def begin(self, job: dict[str, Any], tokenizer: str, dev: str) -> None:
+        """Write what stays the same throughout, `job.json` last: with it the rest is there."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / JOB).unlink(missing_ok=True)
+        (self.path / STATE).unlink(missing_ok=True)
+        for name, content in ((TOKENIZER, tokenizer), (DEV, dev), (JOB, json.dumps(job, indent=2))):
+            beside = self.path / f".{name}"
+            beside.write_text(content, encoding="utf-8")
+            beside.replace(self.path / name)
+
+    def job(self) -> dict[str, Any]:
+        """What `begin` was given."""
+        tree = json.loads(self._read(JOB))
+        if not isinstance(tree, dict):
+            raise DataError(f"{self.path / JOB}: not a checkpoint of Heed")
+        return tree
+
+    def tokenizer(self) -> str:
+        """The tokenizer's JSON."""
+        return self._read(TOKENIZER)
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"{self.path}: no checkpoint there ({name} cannot be read); "
+                "`heed train DATA --checkpoint DIR` makes one"
+            ) from error
+
+    def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> None:
+        """Write where training stands."""
+        tensors = {f"network.{name}": t for name, t in network.state_dict().items()}
+        tensors |= {f"best.{name}": t for name, t in state.best.items()}
+        for number, values in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{name}": t for name, t in values.items()}
+        counters = {name: value for name, value in vars(state).items() if name != "best"}
+        beside = self.path / f".{STATE}"
+        save_file(
+            {name: t.contiguous() for name, t in tensors.items()},
+            beside,
+            {"state": json.dumps(counters)},
+        )
+        beside.replace(self.path / STATE)
+        self._saved = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether the last save is long enough ago."""
+        return time.monotonic() - self._saved > SECONDS_BETWEEN_SAVES
+
+    def restore(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+        """Put weights and optimizer back where the last save found them.
+
+        A folder without a saved state is one whose training was stopped before its first save.
+        """
+        if not (self.path / STATE).exists():
+            return State()
+        parts, counters = self._tensors()
+        network.load_state_dict(parts["network"])
+        slots: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in parts.get("optimizer", {}).items():
+            number, name = key.split(".")
+            slots.setdefault(int(number), {})[name] = tensor
+        optimizer.load_state_dict(
+            {"state": slots, "param_groups": optimizer.state_dict()["param_groups"]}
+        )
+        return State(**counters, best=parts.get("best", {}))
+
+    def best(self) -> dict[str, Tensor]:
+        """The best weights so far.
+
+        Raises:
+            DataError: no epoch was finished yet.
+        """
+        best = self._tensors()[0].get("best", {}) if (self.path / STATE).exists() else {}
+        if not best:
+            raise DataError(
+                f"{self.path}: no epoch was finished yet; go on with `heed train … --checkpoint "
+                f"{self.path} --resume`"
+            )
+        return best
+
+    def _tensors(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+        """Tensors by part (network, best, optimizer) and the counters."""
+        parts: dict[str, dict[str, Tensor]] = {}
+        try:
+            with safe_open(self.path / STATE, framework="pt") as file:
+                for key in file.keys():  # noqa: SIM118, it is no mapping
+                    part, _, name = key.partition(".")
+                    parts.setdefault(part, {})[name] = file.get_tensor(key)
+                counters = json.loads(file.metadata()["state"])
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{self.path / STATE}: damaged: {error}; begin anew with --force"
+            ) from error
+        return parts, counters

@@ -1,0 +1,199 @@
+"""Train a network: AdamW, warm-up, batches of like length, the best epoch on dev kept."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from model.checkpoint import Checkpoint, State
+from model.dataset import Dataset, drop_tokens
+from model.network import Network, NetworkConfig, Output
+from model.plan import TrainConfig, class_weights
+from model.progress import TrainingProgress
+from model.tokenizer import length_batches
+
+DEV_TOKENS = 8192
+"""Tokens of one batch without gradients."""
+
+
+def train(
+    sizes: NetworkConfig,
+    config: TrainConfig,
+    data: Dataset,
+    dev: Dataset,
+    *,
+    table: Tensor | None = None,
+    checkpoint: Checkpoint | None = None,
+    logdir: Path | None = None,
+) -> Network:
+    """Train from the seed, or from where `checkpoint` stands; returns the best epoch's network.
+
+    Equal arguments give equal tensors on one machine with the same number of threads, stopped and
+    resumed or not.
+    """
+    with _reproducible(config.seed):
+        network = Network(sizes)
+        if table is not None:
+            network.embedding.load_state_dict({"weight": table})
+        optimizer = _optimizer(network, config)
+        state = checkpoint.restore(network, optimizer) if checkpoint else State()
+        updates = math.ceil(len(data) / config.batch)  # of one epoch
+        weights = class_weights(np.bincount(data.labels).tolist(), config.unbalanced)
+        done = state.epoch * updates + state.batch
+        with (
+            TrainingProgress(config.epochs, config.epochs * updates, done) as progress,
+            _curves(logdir, done) as curves,
+        ):
+            while state.epoch < config.epochs and state.epoch - state.best_epoch < config.patience:
+                network.train()
+                batches = data.epoch(
+                    config.batch, np.random.default_rng((config.seed, state.epoch))
+                )
+                for positions in batches[state.batch :]:
+                    step = state.epoch * updates + state.batch
+                    for group in optimizer.param_groups:
+                        rate = learning_rate(step, config.epochs * updates, config)
+                        group["lr"] = rate * group["rate"]
+                    state.loss += _update(
+                        network, optimizer, data, positions, step, config, weights
+                    )
+                    state.batch += 1
+                    progress.update(state.epoch + 1, state.loss / state.batch)
+                    if checkpoint and checkpoint.due:
+                        checkpoint.save(network, optimizer, state)
+                mean_loss = state.loss / state.batch
+                accuracy, dev_loss = score(network, dev)
+                better = (accuracy, -dev_loss) > (state.best_score, -state.best_loss)
+                state.epoch, state.batch, state.loss = state.epoch + 1, 0, 0.0
+                if better:
+                    state.best_epoch, state.best_score, state.best_loss = (
+                        state.epoch,
+                        accuracy,
+                        dev_loss,
+                    )
+                    state.best = {name: t.clone() for name, t in network.state_dict().items()}
+                progress.epoch(state.epoch, mean_loss, accuracy, best=better)
+                curves(
+                    state.epoch * updates,
+                    {"loss/train": mean_loss, "loss/dev": dev_loss, "accuracy/dev": accuracy},
+                )
+                if checkpoint:
+                    checkpoint.save(network, optimizer, state)
+        network.load_state_dict(state.best)
+        return network.eval()
+
+
+def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
+    """Rise in a straight line over the warm-up, then fall in one to 0."""
+    rising = math.ceil(config.warmup * steps)
+    share = (step + 1) / rising if step < rising else (steps - step) / max(1, steps - rising)
+    return config.learning_rate * share
+
+
+@torch.no_grad()
+def logits(network: Network, data: Dataset) -> Tensor:
+    """What the network says of every text, shape (N, C)."""
+    network.eval()
+    rows = torch.empty(len(data), network.config.classes)
+    for positions in length_batches(data.lengths.tolist(), DEV_TOKENS):
+        rows[positions] = network(data.batch(positions)[0]).logits
+    return rows
+
+
+def score(network: Network, data: Dataset) -> tuple[float, float]:
+    """Accuracy and mean cross-entropy."""
+    found, truth = logits(network, data), torch.from_numpy(data.labels)
+    accuracy = (found.argmax(dim=1) == truth).double().mean().item()
+    return accuracy, F.cross_entropy(found, truth).item()
+
+
+def attention_loss(found: Output, labels: Tensor) -> Tensor:
+    """Cross-entropy from the contributions to the attention: look at what speaks for the label.
+
+    target[t] = max(0, c[t]) / sum_s max(0, c[s]) with c the contributions to the right label, less
+    their mean over the labels. The target is held fixed: attention follows the contributions, which
+    follow the labels.
+    """
+    spread = found.contributions.detach()
+    right = labels[:, None, None].expand(-1, spread.shape[1], 1)
+    speaks = (spread.gather(2, right).squeeze(2) - spread.mean(dim=2)).clamp(min=0)
+    target = speaks / speaks.sum(dim=1, keepdim=True).clamp(min=1e-9)
+    return -(target * found.attention.clamp(min=1e-9).log()).sum(dim=1).mean()
+
+
+def _update(
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    data: Dataset,
+    positions: NDArray[np.int64],
+    step: int,
+    config: TrainConfig,
+    weights: list[float] | None,
+) -> float:
+    """One step down the gradient; its random numbers follow from the seed and its number alone."""
+    random = np.random.default_rng((config.seed, step, 1))
+    torch.manual_seed(int(random.integers(2**32)))
+    ids, labels = data.batch(positions)
+    ids = drop_tokens(ids, config.token_dropout, random)
+    found = network(ids)
+    loss = F.cross_entropy(
+        found.logits,
+        labels,
+        weight=None if weights is None else torch.tensor(weights),
+        label_smoothing=config.label_smoothing,
+    )
+    if config.attention_guidance:
+        loss = loss + config.attention_guidance * attention_loss(found, labels)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(network.parameters(), config.largest_gradient)
+    optimizer.step()
+    return loss.item()
+
+
+def _optimizer(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
+    embeddings = list(network.embedding.parameters())
+    rest = [p for name, p in network.named_parameters() if not name.startswith("embedding.")]
+    matrices = [p for p in rest if p.dim() > 1]
+    vectors = [p for p in rest if p.dim() <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay, "rate": 1.0},
+        {"params": vectors, "weight_decay": 0.0, "rate": 1.0},
+        {"params": embeddings, "weight_decay": 0.0, "rate": config.embedding_rate},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+
+
+@contextlib.contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+@contextlib.contextmanager
+def _curves(logdir: Path | None, done: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """Something that takes a step and its numbers, for TensorBoard where a folder is named."""
+    if logdir is None:
+        yield lambda *_: None
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(logdir), purge_step=done) as writer:
+
+        def write(step: int, numbers: dict[str, float]) -> None:
+            for name, number in numbers.items():
+                writer.add_scalar(name, number, step)
+
+        yield write
