@@ -1,0 +1,152 @@
+"""The model card: the bundle's README.md, with the front matter that model hubs read."""
+
+import json
+
+from model.bundle import MODEL, BundleConfig
+
+TEMPLATE = """\
+---
+{front_matter}
+---
+
+# {name} {version}
+
+A text classifier made by Heed. It tells {labels} apart and shows, for every answer, which \
+tokens it looked at (`attention`) and how much each moved every label's score (`contributions`).
+
+## Use
+
+```sh
+heed serve --bundles .
+heed classify . "{example}"
+```
+
+**Intended for** texts like those it was trained on, one label a text. **Not for** texts of \
+another kind, language or time without checking it there first, nor for decisions about people \
+that nobody looks at. It reads the first {max_tokens} tokens of a text; the answer says when there \
+were more. It learnt from its training text alone, with whatever that text has of error and \
+prejudice, and it gives a label to texts that have none{abstaining}.
+
+## Data
+
+{data}
+
+## Training
+
+```sh
+{command}
+```
+
+Seed {seed}, {date}. Equal data, seed, versions and machine give equal files. Of at most {epochs} \
+epochs the one that did best on the dev rows was kept.
+
+## Figures
+
+Measured on the files of this bundle.
+
+{figures}
+
+ECE is the expected calibration error over 15 equal-width bins. Probabilities are softmax(logits / \
+{temperature:.3f}); the temperature was fitted on the dev rows, so that their ECE flatters a little.
+
+## Inside
+
+{sizes}
+
+The embedding table is kept in 8 bits with a scale for each row. PyTorch and ONNX differ by \
+{difference:.0e} at most over {compared} dev texts.
+
+## Reading the reasons
+
+`attention` is where the network looked: weights that sum to 1 over the text's tokens, without \
+sign. `contributions` is what moved the score: a label's logit is its bias plus the sum over \
+tokens of their signed contributions, exactly, where the softmax weights and the norms' scale \
+count as given. A word that changes what its neighbours mean shows in their numbers, not its own.
+"""
+
+
+def model_card(config: BundleConfig, example: str, model_bytes: int) -> str:
+    """Write the card of a bundle from what its `config.json` knows.
+
+    Args:
+        config: the bundle's configuration.
+        example: a text to try it with.
+        model_bytes: size of the ONNX file.
+    """
+    training, network = config.training, config.network
+    terms = training.get("terms") or "not stated"
+    front_matter = {
+        "library_name": "heed",
+        "pipeline_tag": "text-classification",
+        "tags": ["text-classification", "onnx", "explanations"],
+        "model_name": config.name,
+        "datasets": [training["data"]],
+    }
+    rows = training["rows"]
+    data = [
+        f"{training['data']}: "
+        + ", ".join(f"{n:,} {part} rows" for part, n in rows.items() if n)
+        + ".",
+        f"Terms: {terms}.",
+        *training["notes"],
+    ]
+    sizes = [
+        ("labels", len(config.labels)),
+        ("tokens in the vocabulary", f"{network['vocabulary']:,}"),
+        ("width", network["width"]),
+        ("self-attention blocks", network["blocks"]),
+        ("heads", network["heads"]),
+        ("feed-forward width", network["hidden"]),
+        (f"`{MODEL}`", f"{model_bytes / 1e6:.1f} MB"),
+        *((tool, version) for tool, version in config.tools.items()),
+    ]
+    named = ", ".join(f"`{label}`" for label in config.labels[:20])
+    more = f" and {len(config.labels) - 20} more labels" if len(config.labels) > 20 else ""
+    return TEMPLATE.format(
+        # JSON is YAML, and quotes what needs it.
+        front_matter="\n".join(
+            f"{key}: {json.dumps(value)}" for key, value in front_matter.items()
+        ),
+        name=config.name,
+        version=config.version,
+        labels=named + more,
+        example=_in_shell(example),
+        max_tokens=config.max_tokens,
+        abstaining=""
+        if config.min_confidence is None
+        else f", unless its probability is below {config.min_confidence:.2f}: then it gives none",
+        data="\n".join(data),
+        command=training["command"],
+        seed=training["seed"],
+        date=training["date"],
+        epochs=training["epochs"],
+        figures=_table(
+            ["rows", "texts", "accuracy", "macro-F1", "ECE"],
+            [
+                [
+                    part,
+                    f"{s['n']:,}",
+                    f"{s['accuracy']:.4f}",
+                    f"{s['macro_f1']:.4f}",
+                    f"{s['ece']:.4f}",
+                ]
+                for part, s in config.scores.items()
+            ],
+        ),
+        temperature=config.temperature,
+        sizes=_table(["what", "size or version"], [[str(a), str(b)] for a, b in sizes]),
+        difference=training["parity"]["difference"],
+        compared=training["parity"]["texts"],
+    )
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _in_shell(text: str) -> str:
+    """A text as it may stand between double quotes in a shell, on one line."""
+    for special in '\\"$`!':
+        text = text.replace(special, "")
+    return " ".join(text.split())[:80]

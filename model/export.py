@@ -1,0 +1,170 @@
+"""From a trained network to ONNX, the form that is served."""
+
+import logging
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from model.classifier import Classifier
+from model.errors import InferenceError
+from model.network import Network
+from model.tokenizer import Encoding, length_batches, pad
+
+OPSET = 20
+TOLERANCE = 1e-4
+OUTPUTS = ("logits", "attention", "contributions")
+
+
+class ShippedNetwork(Network):
+    """A network as a bundle has it: its embedding table in 8 bits, a scale for each row.
+
+    w ≈ scale * q with q = round(w / scale) in -127..127 and scale = max |w| / 127. Only the rows of
+    a text's tokens are ever turned back, so the file and the memory hold a quarter. The constants
+    that training keeps apart, sqrt(D) and the scale of the positions, are multiplied in.
+    """
+
+    scale: Tensor
+    table: Tensor
+
+    def __init__(self, trained: Network) -> None:
+        super().__init__(trained.config)
+        self.load_state_dict(trained.state_dict())
+        with torch.no_grad():
+            table = trained.embedding.weight * trained.config.width**0.5
+            scale = table.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
+            position = trained.position_scale * trained.position
+        del self.embedding, self.position_scale
+        self.register_buffer("position", position)
+        self.register_buffer("scale", scale)  # (V, 1)
+        self.register_buffer("table", torch.round(table / scale).to(torch.int8))  # (V, D)
+        self.eval()
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Token ids (B, T) to vectors (B, T, D)."""
+        return F.embedding(ids, self.table).float() * F.embedding(ids, self.scale)
+
+    def locate(self, x: Tensor) -> Tensor:
+        """Add their positions to vectors (B, T, D)."""
+        return x + self.position[: x.shape[1]]
+
+
+class _Graph(nn.Module):
+    """The network with the contract's input and outputs."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, input_ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        output = self.network(input_ids)
+        return output.logits, output.attention, output.contributions
+
+
+def to_onnx(network: ShippedNetwork) -> bytes:
+    """The network as an ONNX file's content; equal networks give equal bytes."""
+    # Two rows of two tokens: torch.export takes an axis of 1 to be 1 for ever.
+    example = torch.ones(2, min(2, network.config.max_tokens), dtype=torch.int64)
+    axes = {0: torch.export.Dim("batch"), 1: _tokens_axis(network.config.max_tokens)}
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it warns of torchvision, which nothing here uses
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter's own use of what PyTorch deprecates
+            program = torch.onnx.export(
+                _Graph(network).eval(),
+                (example,),
+                dynamo=True,
+                optimize=True,
+                verbose=False,
+                opset_version=OPSET,
+                input_names=["input_ids"],
+                output_names=list(OUTPUTS),
+                dynamic_shapes={"input_ids": axes},
+            )
+    finally:
+        logger.setLevel(level)
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    _strip(model)
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def _tokens_axis(max_tokens: int) -> Any:
+    return torch.export.Dim("tokens", max=max_tokens) if max_tokens > 1 else torch.export.Dim.STATIC
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Take out the exporter's notes: stack traces, with paths of the machine."""
+    graph = model.graph
+    del graph.value_info[:], model.metadata_props[:]
+    model.doc_string = graph.doc_string = ""
+    noted: Iterable[Any] = (graph, *graph.node, *graph.initializer, *graph.input, *graph.output)
+    for part in noted:
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+@torch.no_grad()
+def largest_difference(network: Network, classifier: Classifier, texts: Sequence[str]) -> float:
+    """The largest difference of any number between PyTorch and the bundle's ONNX.
+
+    Args:
+        network: what was exported.
+        classifier: runs the ONNX.
+        texts: run in batches of like length, and one of them also cut to one token, repeated to
+            `max_tokens`, and both together, which is the most padding there can be.
+    """
+    encodings = [classifier.encode(text) for text in texts]
+    lengths = [len(encoding.ids) for encoding in encodings]
+    batches = [[encodings[place] for place in group] for group in length_batches(lengths, 2048)]
+    longest = encodings[int(np.argmax(lengths))]
+    limit = network.config.max_tokens
+    short = replace(longest, ids=longest.ids[:1])
+    full = replace(longest, ids=(longest.ids * limit)[:limit])
+    batches += [[short], [full], [short, full]]
+    return max(_difference(network, classifier, batch) for batch in batches)
+
+
+def _difference(network: Network, classifier: Classifier, batch: Sequence[Encoding]) -> float:
+    wanted = network(torch.from_numpy(pad([encoding.ids for encoding in batch])))
+    largest = 0.0
+    for row, prediction in enumerate(classifier.run(batch, "contributions")):
+        real = len(prediction.encoding.ids)
+        for found, expected in (
+            (prediction.logits, wanted.logits[row]),
+            (prediction.attention, wanted.attention[row, :real]),
+            (prediction.contributions, wanted.contributions[row, :real]),
+        ):
+            largest = max(largest, _largest(found, expected))
+    return largest
+
+
+def _largest(found: NDArray[np.float32] | None, expected: Tensor) -> float:
+    assert found is not None
+    return float(np.abs(found - expected.numpy()).max())
+
+
+def check_parity(network: Network, classifier: Classifier, texts: Sequence[str]) -> float:
+    """Compare PyTorch and ONNX on real texts of many lengths; returns the largest difference.
+
+    Raises:
+        InferenceError: they differ by more than 1e-4.
+    """
+    difference = largest_difference(network, classifier, texts)
+    if not difference <= TOLERANCE:
+        raise InferenceError(
+            f"the exported network differs from the trained one by {difference:.1e}, more than "
+            f"{TOLERANCE}; nothing was written: report it, with the versions of torch and onnx"
+        )
+    return difference
