@@ -1,0 +1,74 @@
+"""What every test shares. In CI a test that cannot run is a failure, not a skip."""
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.command import heed
+from tests.server import Server, serve
+from tests.texts import reviews, write_csv
+
+SIZES = ("--width", 32, "--epochs", 12, "--terms", "made for the tests")
+"""Options of the bundle `trained`."""
+
+IN_CI = os.environ.get("CI") == "true"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if item.get_closest_marker("gpu") is None:
+        _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
+
+
+@pytest.fixture(scope="session")
+def train_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 labelled reviews, `text,label`."""
+    return write_csv(tmp_path_factory.mktemp("data") / "reviews.csv", reviews(300, seed=1))
+
+
+@pytest.fixture(scope="session")
+def test_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """80 more."""
+    return write_csv(tmp_path_factory.mktemp("data") / "test.csv", reviews(80, seed=2))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint folder that `trained` was made with; ask for that one too."""
+    return tmp_path_factory.mktemp("checkpoint") / "reviews"
+
+
+@pytest.fixture(scope="session")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, train_csv: Path, test_csv: Path, checkpoint: Path
+) -> Path:
+    """A real bundle, small, trained once through the command line; read it, do not change it."""
+    out = tmp_path_factory.mktemp("bundles") / "reviews"
+    heed("train", train_csv, "--out", out, "--test", test_csv, "--checkpoint", checkpoint, *SIZES)
+    return out
+
+
+@pytest.fixture(scope="session")
+def server(trained: Path) -> Generator[Server]:
+    """A running `heed serve` with the bundle `trained`; `.url` is where."""
+    with serve(trained) as running:
+        yield running

@@ -1,0 +1,161 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from model.bundle import Bundle, find_bundles, write_bundle
+from model.classifier import Classifier
+from model.errors import BundleError, DataError
+from model.tokenizer import Tokenizer
+
+
+@pytest.fixture
+def copy(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "copy"))
+
+
+def change(path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
+    tree = json.loads((path / "config.json").read_text("utf-8"))
+    edit(tree)
+    (path / "config.json").write_text(json.dumps(tree), "utf-8")
+
+
+def rewrite(path: Path, edit: Callable[[onnx.ModelProto], Any]) -> None:
+    """Change the ONNX file and its hash too, as somebody else's exporter might."""
+    bundle = Bundle.load(path)
+    model = onnx.load_from_string(bundle.model)
+    edit(model)
+    write_bundle(
+        path,
+        bundle.config.model_dump(),
+        model.SerializeToString(),
+        bundle.tokenizer.to_json(),
+        "",
+        force=True,
+    )
+
+
+def test_saved_is_loaded(trained: Path, tmp_path: Path) -> None:
+    bundle = Bundle.load(trained)
+    again = write_bundle(
+        tmp_path / "again",
+        bundle.config.model_dump(),
+        bundle.model,
+        bundle.tokenizer.to_json(),
+        "a card",
+    )
+    assert again.config == bundle.config
+    assert again.model == bundle.model
+    texts = ["What a wonderful film!", "这家酒店很差", "x"]
+    for a, b in zip(
+        Classifier(bundle).predict(texts), Classifier(again).predict(texts), strict=True
+    ):
+        assert (a.logits == b.logits).all()
+        assert a.encoding.spans == b.encoding.spans
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(BundleError) as caught:
+        Classifier(Bundle.load(path))
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "config.json"])
+def test_a_missing_file(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    assert f"{name}: cannot be read" in refused(copy)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_a_changed_byte(copy: Path, name: str) -> None:
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    assert "SHA-256" in refused(copy)
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda c: c.update(format=2), "format 2"),
+        (lambda c: c.pop("labels"), "labels"),
+        (lambda c: c.update(labels=["a", "a"]), "differ"),
+        (lambda c: c.update(labels=["a"]), "labels"),
+        (lambda c: c.update(labels=["a", "b", "c"], bias=[0, 0, 0]), "shape"),
+        (lambda c: c.update(bias=[0]), "bias has 1 numbers for 2 labels"),
+        (lambda c: c.update(temperature=0), "temperature"),
+        (lambda c: c.update(min_confidence=2), "min_confidence"),
+        (lambda c: c.update(name="a/b"), "name"),
+        (lambda c: c.update(sha256={}), "SHA-256"),
+        (lambda c: c.update(max_tokens=0), "max_tokens"),
+    ],
+)
+def test_a_configuration_that_does_not_fit(
+    copy: Path, edit: Callable[[dict[str, Any]], Any], says: str
+) -> None:
+    change(copy, edit)
+    assert says in refused(copy)
+
+
+def test_a_configuration_that_is_no_json(copy: Path) -> None:
+    (copy / "config.json").write_bytes(b"{")
+    assert "not JSON" in refused(copy)
+
+
+def test_tensors_that_do_not_fit(copy: Path) -> None:
+    rewrite(copy, lambda model: model.graph.output.pop(1))
+    assert "lacks the output" in refused(copy)
+
+
+def test_a_model_that_is_none(copy: Path) -> None:
+    bundle = Bundle.load(copy)
+    write_bundle(
+        copy, bundle.config.model_dump(), b"no", bundle.tokenizer.to_json(), "", force=True
+    )
+    assert "onnxruntime cannot load" in refused(copy)
+
+
+def test_a_tokenizer_that_is_none(copy: Path) -> None:
+    bundle = Bundle.load(copy)
+    for document in ("no", "{}", "[]"):
+        with pytest.raises(BundleError, match="not a tokenizer"):
+            write_bundle(copy, bundle.config.model_dump(), bundle.model, document, "", force=True)
+    assert Bundle.load(copy).config == bundle.config  # what was there is still there
+
+
+def test_a_taken_place(copy: Path, tmp_path: Path) -> None:
+    bundle = Bundle.load(copy)
+    parts = (bundle.config.model_dump(), bundle.model, bundle.tokenizer.to_json(), "")
+    with pytest.raises(DataError, match="--force"):
+        write_bundle(copy, *parts)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    with pytest.raises(DataError, match="not a bundle"):
+        write_bundle(tmp_path / "notes", *parts, force=True)
+    (tmp_path / "empty").mkdir()
+    write_bundle(tmp_path / "empty", *parts)
+
+
+def test_finding_bundles(copy: Path, tmp_path: Path) -> None:
+    assert list(find_bundles(copy)) == ["reviews"]
+    assert list(find_bundles(tmp_path)) == ["reviews"]
+    shutil.copytree(copy, tmp_path / "second")
+    with pytest.raises(BundleError, match="also that of"):
+        find_bundles(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BundleError, match="no bundle in it"):
+        find_bundles(tmp_path / "empty")
+    with pytest.raises(BundleError, match="no such folder"):
+        find_bundles(tmp_path / "none")
+
+
+def test_no_text_yields_the_padding_id(trained: Path) -> None:
+    tokenizer = Bundle.load(trained).tokenizer
+    assert tokenizer.padding_literal == "[PAD]"
+    assert 0 not in tokenizer.ids("[PAD] a [PAD][PAD]")
+    assert isinstance(tokenizer, Tokenizer)

@@ -1,0 +1,152 @@
+"""PyTorch = ONNX, and what the contract says of the graph's numbers."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from model.bundle import Bundle
+from model.checkpoint import Checkpoint
+from model.classifier import Classifier
+from model.data import read_labelled
+from model.errors import DataError, InferenceError
+from model.export import ShippedNetwork, check_parity, to_onnx
+from model.network import Network, NetworkConfig
+from model.pipeline import export_checkpoint
+from tests.command import ROOT, heed
+
+
+@pytest.fixture(scope="module")
+def classifier(trained: Path) -> Classifier:
+    return Classifier(Bundle.load(trained))
+
+
+@pytest.fixture(scope="module")
+def network(trained: Path, checkpoint: Path) -> Network:
+    """What `trained` was exported from."""
+    assert trained.exists()
+    network = Network(NetworkConfig(**Checkpoint(checkpoint).job()["network"]))
+    network.load_state_dict(Checkpoint(checkpoint).best())
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def texts(test_csv: Path) -> list[str]:
+    rows = read_labelled(test_csv).texts
+    return [*rows, "x", "film " * 500, "😀", " ".join(rows)]
+
+
+def test_pytorch_is_onnx(network: Network, classifier: Classifier, texts: list[str]) -> None:
+    assert check_parity(ShippedNetwork(network), classifier, texts) < 1e-5
+
+
+def test_a_network_that_differs_is_refused(
+    network: Network, classifier: Classifier, texts: list[str]
+) -> None:
+    other = ShippedNetwork(network)
+    with torch.no_grad():
+        other.head.bias.add_(1e-3)
+    with pytest.raises(InferenceError, match="nothing was written"):
+        check_parity(other, classifier, texts)
+
+
+@torch.no_grad()
+def test_eight_bits_change_little(network: Network) -> None:
+    ids = torch.randint(1, network.config.vocabulary, (64, 32))
+    shipped = ShippedNetwork(network)
+    assert shipped.table.dtype == torch.int8
+    full = network(ids).logits.softmax(dim=1)
+    assert (shipped(ids).logits.softmax(dim=1) - full).abs().max() < 0.03
+
+
+def test_numbers_of_every_text(classifier: Classifier, texts: list[str]) -> None:
+    """Contributions sum to logits, attention to 1; alone, in a batch or padded: the same."""
+    bias = np.array(classifier.config.bias)
+    together = classifier.run([classifier.encode(text) for text in texts], "contributions")
+    for text, found in zip(texts, together, strict=True):
+        assert found.attention is not None
+        assert found.contributions is not None
+        assert abs(found.attention.sum() - 1) < 1e-4
+        assert (found.attention > 0).all()
+        assert np.abs(bias + found.contributions.sum(axis=0) - found.logits).max() < 1e-4
+        (alone,) = classifier.predict([text], "contributions")
+        for one, other in (
+            (alone.logits, found.logits),
+            (alone.attention, found.attention),
+            (alone.contributions, found.contributions),
+        ):
+            assert one is not None
+            assert other is not None
+            assert np.abs(one - other).max() < 1e-5
+        (less,) = classifier.predict([text], "none")
+        assert np.abs(less.logits - found.logits).max() < 1e-5
+
+
+def test_padding_is_exactly_zero(trained: Path) -> None:
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(Bundle.load(trained).model)
+    limit = Bundle.load(trained).config.max_tokens
+    ids = np.ones((limit, limit), dtype=np.int64)
+    ids[np.triu_indices(limit, 1)] = 0  # row n has n + 1 tokens
+    _, attention, contributions = session.run(None, {"input_ids": ids})
+    assert (attention[ids == 0] == 0).all()
+    assert (contributions[ids == 0] == 0).all()
+
+
+def test_the_graph(trained: Path) -> None:
+    model = onnx.load_from_string(Bundle.load(trained).model)
+    assert [(o.domain, o.version) for o in model.opset_import] == [("", 20)]
+    assert not model.functions
+    dims = [
+        [d.dim_param or d.dim_value for d in each.type.tensor_type.shape.dim]
+        for each in (*model.graph.input, *model.graph.output)
+    ]
+    assert dims == [["batch", "tokens"], ["batch", 2], ["batch", "tokens"], ["batch", "tokens", 2]]
+    (table,) = (t for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT8)
+    readers = [node.op_type for node in model.graph.node if table.name in node.input]
+    assert readers == ["Gather"]  # only a text's rows are turned back into floats
+
+
+def test_nothing_of_the_machine_is_in_the_files(trained: Path) -> None:
+    model = onnx.load_from_string((trained / "model.onnx").read_bytes())
+    nodes = [node for node in model.graph.node if node.metadata_props or node.doc_string]
+    assert not nodes
+    assert not model.metadata_props
+    for word in (str(ROOT), sys.prefix, "site-packages", ".py"):
+        assert word.encode() not in (trained / "model.onnx").read_bytes()
+
+
+@pytest.mark.parametrize(("blocks", "max_tokens"), [(0, 1), (2, 7)])
+def test_other_sizes(blocks: int, max_tokens: int) -> None:
+    import onnxruntime as ort
+
+    sizes = NetworkConfig(
+        vocabulary=50, classes=5, max_tokens=max_tokens, width=6, heads=2,
+        pooling_heads=3, blocks=blocks,
+    )  # fmt: skip
+    network = ShippedNetwork(Network(sizes))
+    session = ort.InferenceSession(to_onnx(network))
+    for batch in (1, 3):
+        ids = torch.randint(1, 50, (batch, max_tokens))
+        with torch.no_grad():
+            wanted = network(ids)
+        found = session.run(None, {"input_ids": ids.numpy()})
+        assert np.abs(found[0] - wanted.logits.numpy()).max() < 1e-5
+        assert np.abs(found[2] - wanted.contributions.numpy()).max() < 1e-5
+
+
+def test_export_of_a_checkpoint(trained: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """Another process, and the same bytes."""
+    heed("export", checkpoint, "--out", tmp_path / "again")
+    first, again = Bundle.load(trained), Bundle.load(tmp_path / "again")
+    assert again.model == first.model
+    assert again.config.temperature == first.config.temperature
+    assert again.config.scores["dev"] == first.config.scores["dev"]
+    with pytest.raises(DataError, match="no checkpoint there"):
+        export_checkpoint(tmp_path / "none", tmp_path / "x", force=False)
+    with pytest.raises(DataError, match="--force"):
+        export_checkpoint(checkpoint, tmp_path / "again", force=False)

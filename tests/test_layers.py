@@ -1,0 +1,124 @@
+"""The layers against their equations, and the network's promises: padding, batches, sums."""
+
+import math
+
+import pytest
+import torch
+
+from model.layers import attention, positional_encoding, softmax
+from model.network import Network, NetworkConfig, Output
+
+TEXTS = [[5, 9, 2], [7], [3, 3, 8, 1, 12, 4, 19], [1, 2]]
+
+
+@pytest.fixture(params=[0, 1, 2], ids=lambda blocks: f"blocks={blocks}")
+def network(request: pytest.FixtureRequest) -> Network:
+    """A small network with random weights, biases included."""
+    torch.manual_seed(4)
+    config = NetworkConfig(
+        vocabulary=20, classes=3, max_tokens=16, width=16, blocks=request.param
+    )
+    network = Network(config).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return network
+
+
+@torch.no_grad()
+def run(network: Network, texts: list[list[int]], length: int = 0) -> Output:
+    """One batch, padded with id 0 to its longest text or to `length`."""
+    length = max(length, *map(len, texts))
+    output = network(torch.tensor([text + [0] * (length - len(text)) for text in texts]))
+    assert isinstance(output, Output)
+    return output
+
+
+def assert_equal(output: Output, alone: Output, row: int) -> None:
+    """Row `row` of a batch says what the text alone says, and nothing at padding."""
+    tokens = alone.attention.shape[1]
+    torch.testing.assert_close(output.logits[row], alone.logits[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(output.attention[row, :tokens], alone.attention[0])
+    torch.testing.assert_close(
+        output.contributions[row, :tokens], alone.contributions[0], atol=1e-5, rtol=0
+    )
+    assert not output.attention[row, tokens:].any()
+    assert not output.contributions[row, tokens:].any()
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4, 1e30])
+def test_softmax_survives_huge_scores(scale: float) -> None:
+    scores = scale * torch.tensor([1.0, 3.0, 2.0, 3.0])
+    weights = softmax(scores, torch.ones(4, dtype=torch.bool))
+    assert weights.sum() == pytest.approx(1)
+    assert weights[1] == weights[3] == weights.max()
+    if scale > 1:
+        assert weights.tolist() == [0, 0.5, 0, 0.5]
+
+
+def test_softmax_does_not_change_when_all_scores_move() -> None:
+    scores, mask = torch.randn(3, 7, dtype=torch.float64), torch.ones(7, dtype=torch.bool)
+    torch.testing.assert_close(softmax(scores + 1000, mask), softmax(scores, mask))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("score", [-100.0, 0.0, 1e4])
+def test_softmax_is_exactly_zero_at_padding(dtype: torch.dtype, score: float) -> None:
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    weights = softmax(torch.full((2, 3), score, dtype=dtype), mask)
+    assert weights.dtype == dtype
+    assert weights.tolist() == [[0.5, 0.5, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_is_that_of_torch(masked: bool) -> None:
+    query, key, value = (torch.randn(2, 3, 5, 4) for _ in range(3))
+    mask = torch.ones(2, 1, 1, 5, dtype=torch.bool)
+    mask[1, ..., 3:] = not masked
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    mixed, weights = attention(query, key, value, mask)
+    torch.testing.assert_close(mixed, expected)
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2, 3, 5))
+
+
+@pytest.mark.parametrize(("length", "width"), [(1, 1), (50, 2), (300, 64), (9, 7)])
+def test_positional_encoding_follows_the_formula(length: int, width: int) -> None:
+    encoding = positional_encoding(length, width)
+    assert encoding.shape == (length, width)
+    for position in {0, 1, length // 2, length - 1} & set(range(length)):
+        for column in {0, 1, width // 2, width - 1} & set(range(width)):
+            wave = math.cos if column % 2 else math.sin
+            expected = wave(position / 10000 ** ((column - column % 2) / width))
+            assert encoding[position, column].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_batch_answers_as_each_text_alone(network: Network) -> None:
+    output = run(network, TEXTS)
+    for row, text in enumerate(TEXTS):
+        assert_equal(output, run(network, [text]), row)
+
+
+def test_more_padding_changes_nothing(network: Network) -> None:
+    for text in TEXTS:
+        assert_equal(run(network, [text], length=16), run(network, [text]), row=0)
+
+
+def test_bias_and_contributions_add_up_to_the_logits(network: Network) -> None:
+    output = run(network, TEXTS)
+    total = network.head.bias + output.contributions.sum(dim=1)
+    torch.testing.assert_close(output.logits, total, atol=1e-5, rtol=0)
+
+
+def test_attention_sums_to_one(network: Network) -> None:
+    weights = run(network, TEXTS).attention
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(len(TEXTS)))
+    assert (weights >= 0).all()
+
+
+def test_positions_matter(network: Network) -> None:
+    there, back = run(network, [[5, 9, 2]]), run(network, [[2, 9, 5]])
+    assert not torch.allclose(there.logits, back.logits, atol=1e-4)
+
+
+def test_a_width_that_the_heads_do_not_divide_is_refused() -> None:
+    with pytest.raises(ValueError, match="width 10 is not a multiple of 4 heads"):
+        NetworkConfig(vocabulary=5, classes=2, max_tokens=4, width=10)

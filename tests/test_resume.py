@@ -1,0 +1,126 @@
+"""A training that is killed goes on and ends as if nothing had happened."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from model.bundle import Bundle
+from model.checkpoint import STATE, Checkpoint
+from model.data import read_labelled
+from model.dataset import Dataset, encode
+from model.errors import DataError
+from model.network import NetworkConfig
+from model.plan import TrainConfig
+from model.tokenizer import Tokenizer
+from model.train import train
+from tests.command import ROOT, heed
+from tests.conftest import SIZES
+
+
+def test_killed_and_resumed_is_uninterrupted(
+    tmp_path: Path, train_csv: Path, test_csv: Path, trained: Path
+) -> None:
+    """Three processes make what the one that made `trained` did, byte for byte."""
+    folder, out = tmp_path / "checkpoint", tmp_path / "reviews"
+    arguments = [
+        *("train", train_csv, "--out", out, "--test", test_csv, "--checkpoint", folder),
+        *SIZES,
+    ]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "heed", *map(str, arguments)], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    began = time.monotonic()
+    while not (folder / STATE).exists():  # the first epoch is saved
+        assert running.poll() is None
+        assert time.monotonic() - began < 120
+        time.sleep(0.001)
+    running.send_signal(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    assert not out.exists()
+
+    again = heed(*arguments, check=False)
+    assert again.returncode == 2
+    assert "add --resume" in again.stderr
+    other = heed(*arguments, "--resume", "--dropout", 0.5, check=False)
+    assert other.returncode == 2
+    assert "was begun with --dropout 0.2, not 0.5" in other.stderr
+
+    done = heed(*arguments, "--resume")
+    assert "epoch 1/12" not in done.stderr
+    whole, resumed = Bundle.load(trained), Bundle.load(out)
+    assert resumed.model == whole.model
+    assert resumed.tokenizer.to_json() == whole.tokenizer.to_json()
+    assert resumed.config.temperature == whole.config.temperature
+    assert resumed.config.scores == whole.config.scores
+
+
+class Stopped(Exception):
+    """Thrown instead of a kill."""
+
+
+class StoppingCheckpoint(Checkpoint):
+    """Saves after every update and stops at the one asked for."""
+
+    def __init__(self, path: Path, stop: int) -> None:
+        super().__init__(path)
+        self.saves, self.stop = 0, stop
+
+    @property
+    def due(self) -> bool:
+        return True
+
+    def save(self, *arguments: object) -> None:
+        super().save(*arguments)  # type: ignore[arg-type]
+        self.saves += 1
+        if self.saves == self.stop:
+            raise Stopped
+
+
+@pytest.fixture(scope="module")
+def dataset(train_csv: Path) -> Dataset:
+    rows = read_labelled(train_csv).take(range(50))
+    return encode(rows, Tokenizer.fit(rows.texts, 300), ["negative", "positive"], 32)
+
+
+NETWORK = NetworkConfig(vocabulary=300, classes=2, max_tokens=32, width=8, heads=2)
+CONFIG = TrainConfig(vocabulary=300, max_tokens=32, epochs=3, batch=16, patience=2, seed=4)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4, 5, 9])
+def test_stopped_at_any_update(tmp_path: Path, dataset: Dataset, stop: int) -> None:
+    whole = train(NETWORK, CONFIG, dataset, dataset)
+    with pytest.raises(Stopped):
+        train(NETWORK, CONFIG, dataset, dataset, checkpoint=StoppingCheckpoint(tmp_path, stop))
+    resumed = train(NETWORK, CONFIG, dataset, dataset, checkpoint=Checkpoint(tmp_path))
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    finished = train(NETWORK, CONFIG, dataset, dataset, checkpoint=Checkpoint(tmp_path))
+    assert torch.equal(finished.head.weight, whole.head.weight)
+
+
+def test_a_damaged_state_is_one_sentence(tmp_path: Path, dataset: Dataset) -> None:
+    checkpoint = Checkpoint(tmp_path)
+    with pytest.raises(DataError, match="no checkpoint there"):
+        checkpoint.job()
+    with pytest.raises(DataError, match="no epoch was finished"):
+        checkpoint.best()
+    train(NETWORK, CONFIG, dataset, dataset, checkpoint=checkpoint)
+    assert load_file(tmp_path / STATE)
+    (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:-8])
+    with pytest.raises(DataError, match="damaged"):
+        checkpoint.best()
+
+
+def test_another_seed_gives_other_tensors(dataset: Dataset) -> None:
+    one, same, other = (
+        train(NETWORK, replace(CONFIG, seed=seed), dataset, dataset) for seed in (4, 4, 5)
+    )
+    assert torch.equal(one.head.weight, same.head.weight)
+    assert not torch.equal(one.head.weight, other.head.weight)

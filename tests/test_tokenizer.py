@@ -1,0 +1,104 @@
+import subprocess
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.errors import TextError
+from model.tokenizer import Tokenizer, length_batches, pad
+from tests.command import ROOT
+from tests.texts import reviews
+
+TOKENIZER = Tokenizer.fit([text for text, _ in reviews(300, seed=1)], 1000)
+PIECES = [
+    "a film", "FILM", "don't", "这家酒店", "ﬁn", "㎏", "İ", "e\u0301",
+    "é", "👩‍👩‍👧‍👦", "👍🏽", "שלום", "مرحبا", "\u0301", "\u200d", "\0",
+    "\u202e", "[PAD]", "[UNK]", " ", "\n", "3.14", "…", "한국어",
+    "カタカナ", "\ufeff", "ｆｕｌｌ", "Ω̣̈", "\U0001f1ec\U0001f1e7",
+    "x" * 50,
+]  # fmt: skip
+TEXTS = st.one_of(
+    st.text(alphabet=st.characters(exclude_categories=["Cs"])),
+    st.lists(st.sampled_from(PIECES)).map("".join),
+)
+
+
+@given(TEXTS)
+def test_spans_are_slices_of_the_text_as_sent(text: str) -> None:
+    try:
+        encoding = TOKENIZER.encode(text, 64)
+    except TextError:
+        assert all(unicodedata.category(c)[0] in "ZCM" for c in text)
+        return
+    assert len(encoding.ids) == len(encoding.spans) == len(encoding.words) <= 64
+    assert 0 not in encoding.ids
+    starts = [start for start, _ in encoding.spans]
+    assert starts == sorted(starts)
+    assert encoding.words == sorted(encoding.words)
+    for start, end in encoding.spans:
+        assert 0 <= start < end <= len(text)
+        assert text[start:end].strip()
+
+
+@given(TEXTS)
+def test_a_known_word_is_found_where_it_stands(text: str) -> None:
+    before = text + " "
+    encoding = TOKENIZER.encode(before + "film", 4096)
+    assert encoding.spans[-1] == (len(before), len(before) + 4)
+
+
+@given(st.lists(st.sampled_from(PIECES), min_size=40, max_size=300), st.integers(1, 12))
+def test_reading_no_more_than_is_needed_changes_nothing(pieces: list[str], limit: int) -> None:
+    text = "".join(pieces) + " film"
+    whole = TOKENIZER.ids(text)
+    encoding = TOKENIZER.encode(text, limit)
+    assert encoding.ids == whole[:limit]
+    assert encoding.truncated == (len(whole) > limit)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t", "\0", "\u200d", "\u3000"])
+def test_a_text_with_nothing_to_read(text: str) -> None:
+    with pytest.raises(TextError, match="nothing to read"):
+        TOKENIZER.encode(text, 8)
+
+
+def test_a_long_text_is_quick() -> None:
+    assert TOKENIZER.encode("x" * 2_000_000, 16).truncated
+    assert TOKENIZER.encode(" " * 200_000 + "film", 16).ids == TOKENIZER.ids("film")
+
+
+def test_saved_is_loaded() -> None:
+    again = Tokenizer.from_json(TOKENIZER.to_json())
+    text = " ".join(PIECES)
+    assert again.ids(text) == TOKENIZER.ids(text)
+    assert again.to_json() == TOKENIZER.to_json()
+    assert again.vocabulary == TOKENIZER.vocabulary
+
+
+def test_every_process_learns_the_same() -> None:
+    program = (
+        "from model.tokenizer import Tokenizer; from tests.texts import reviews;"
+        "print(Tokenizer.fit([text for text, _ in reviews(300, seed=1)], 1000).to_json(), end='')"
+    )
+    command = [sys.executable, "-c", program]
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            command, cwd=ROOT, env={"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        )
+        assert done.stdout.decode() == TOKENIZER.to_json()
+
+
+def test_padding_stands_behind_the_shorter_rows() -> None:
+    batch = pad([TOKENIZER.ids("film"), TOKENIZER.ids("a film, a story")])
+    assert (batch[0, 1:] == 0).all()
+    assert (batch[1] != 0).all()
+
+
+@given(st.lists(st.integers(1, 90)), st.integers(1, 200))
+def test_batches_hold_their_budget_and_every_text_once(lengths: list[int], budget: int) -> None:
+    groups = list(length_batches(lengths, budget))
+    assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
+    for group in groups:
+        assert len(group) == 1 or len(group) * max(lengths[p] for p in group) <= budget

@@ -1,0 +1,196 @@
+"""Training through the command line, and the parts that it is made of."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from heed import main
+from model.bundle import Bundle
+from model.calibrate import fit_temperature
+from model.classifier import Classifier, softmax
+from model.data import read_labelled
+from model.dataset import Dataset, drop_tokens, encode
+from model.errors import DataError
+from model.evaluate import evaluate
+from model.plan import TrainConfig, class_weights, dev_fraction, plan
+from model.tokenizer import Tokenizer
+from model.train import learning_rate
+from tests.command import heed
+from tests.texts import reviews, write_csv
+
+SMALL = ("--width", 16, "--heads", 2, "--epochs", 2)
+Refused = Callable[..., str]
+
+
+def test_a_trained_bundle(trained: Path, test_csv: Path) -> None:
+    bundle = Bundle.load(trained)
+    config = bundle.config
+    assert config.labels == ["negative", "positive"]
+    assert config.name == "reviews"
+    assert config.training["rows"] == {"train": 240, "dev": 60, "test": 80}
+    assert config.training["terms"] == "made for the tests"
+    assert config.training["command"].startswith("heed train ")
+    assert config.network["width"] == 32
+    assert {"torch", "onnxruntime", "tokenizers"} <= set(config.tools)
+    assert config.scores["test"]["accuracy"] > 0.9
+    rows = read_labelled(test_csv)
+    found = Classifier(bundle).predict(rows.texts, "none")
+    right = [
+        config.labels[int(one.probabilities.argmax())] == label
+        for one, label in zip(found, rows.labels, strict=True)
+    ]
+    assert np.mean(right) == config.scores["test"]["accuracy"]
+
+
+def test_the_card_tells_data_terms_command_and_figures(trained: Path) -> None:
+    card = (trained / "README.md").read_text("utf-8")
+    config = Bundle.load(trained).config
+    assert card.startswith("---\nlibrary_name:")
+    assert "Terms: made for the tests." in card
+    assert config.training["command"] in card
+    assert f"| test | 80 | {config.scores['test']['accuracy']:.4f} |" in card
+    assert "{" not in card.replace("{}", "")
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs a training that must end with status 2; gives what it says."""
+
+    def run(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["heed", "train", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert line.startswith("heed: ")
+        return line
+
+    return run
+
+
+def test_what_train_refuses(
+    tmp_path: Path, train_csv: Path, trained: Path, refused: Refused
+) -> None:
+    out = ("--out", tmp_path / "out")
+    one = write_csv(tmp_path / "one.csv", [("a film", "x"), ("a book", "x")])
+    assert "every row has the label 'x'" in refused(one, *out)
+    dev = write_csv(tmp_path / "dev.csv", [("a film", "positive"), ("a book", "neutral")])
+    assert "dev.csv, row 3: unknown label 'neutral'" in refused(train_csv, "--dev", dev, *out)
+    assert "test.csv: no such file" in refused(train_csv, "--test", tmp_path / "test.csv", *out)
+    blank = write_csv(tmp_path / "blank.csv", [*reviews(20, 0), ("\u200d", "positive")])
+    assert "blank.csv, row 22: the text has nothing to read" in refused(blank, *out)
+    assert "--force" in refused(train_csv, "--out", trained)
+    assert "multiple of --heads 3" in refused(train_csv, *out, "--width", 32, "--heads", 3)
+    assert "--blocks" in refused(train_csv, *out, "--blocks", -1)
+    assert "--resume needs --checkpoint" in refused(train_csv, *out, "--resume")
+    assert "cannot be a bundle's name" in refused(train_csv, *out, "--name", "a b")
+    assert not (tmp_path / "out").exists()
+
+
+def test_unbalanced_labels_text_labels_columns_and_curves(tmp_path: Path) -> None:
+    """One run that takes the rarer ways: ints as labels, no block, a row in test and train."""
+    rows = [(text, "1" if label == "positive" else "0") for text, label in reviews(120, 3)]
+    rows = [row for n, row in enumerate(rows) if row[1] == "0" or n % 8 == 1]
+    rows.append(("The only one of its kind", "2"))
+    with (tmp_path / "rare.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("kind", "words"), *((label, text) for text, label in rows)])
+    test = [{"words": text, "kind": int(label)} for text, label in rows[:5]]
+    (tmp_path / "test.jsonl").write_text("\n".join(map(json.dumps, test)))
+    done = heed(
+        *("train", tmp_path / "rare.csv", "--out", tmp_path / "rare", *SMALL, "--blocks", 0),
+        *("--text-column", "words", "--label-column", "kind", "--max-tokens", 1),
+        *("--test", tmp_path / "test.jsonl", "--logdir", tmp_path / "curves"),
+    )
+    assert "5 of 5 texts of test.jsonl stand in rare.csv too." in done.stderr
+    assert "epoch 2/2" in done.stderr
+    config = Bundle.load(tmp_path / "rare").config
+    assert config.labels == ["0", "1", "2"]
+    assert config.max_tokens == 1
+    assert config.training["notes"]
+    assert list((tmp_path / "curves").glob("events*"))
+
+
+def test_class_weights() -> None:
+    assert class_weights([20, 10], unbalanced=3) is None
+    weights = class_weights([90, 10], unbalanced=3)
+    assert weights is not None
+    assert weights[1] / weights[0] == pytest.approx(3)
+    assert 0.9 * weights[0] + 0.1 * weights[1] == pytest.approx(1)
+
+
+def test_the_plan_follows_the_data() -> None:
+    few, many = plan([9] * 200, 2, vocabulary=1000), plan([300] * 70_000, 2, vocabulary=16_000)
+    assert (few.batch, few.epochs, few.max_tokens) == (8, 40, 32)
+    assert (many.batch, many.epochs, many.max_tokens) == (64, 4, 304)
+    assert plan([9] * 200, 2, vocabulary=1000, epochs=3, width=None).epochs == 3
+    with pytest.raises(DataError, match="multiple"):
+        plan([9] * 200, 2, vocabulary=1000, width=10, heads=4)
+    assert dev_fraction(100) == 0.2
+    assert dev_fraction(1500) == pytest.approx(200 / 1500)
+    assert dev_fraction(50_000) == 0.1
+    assert dev_fraction(1_000_000) == 0.01
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    config = TrainConfig(vocabulary=9, max_tokens=9, epochs=1, batch=1, patience=1)
+    rates = [learning_rate(step, 100, config) / config.learning_rate for step in range(100)]
+    assert rates[0] == 0.1
+    assert rates[9] == rates[10] == 1
+    assert rates[99] == pytest.approx(1 / 90)
+    assert learning_rate(0, 1, config) == config.learning_rate
+
+
+@pytest.fixture(scope="module")
+def dataset(train_csv: Path) -> Dataset:
+    rows = read_labelled(train_csv)
+    return encode(rows, Tokenizer.fit(rows.texts, 1000), ["negative", "positive"], 512)
+
+
+def test_an_epoch_holds_every_text_once_in_little_padding(dataset: Dataset) -> None:
+    batches = dataset.epoch(8, np.random.default_rng(0))
+    assert sorted(np.concatenate(batches)) == list(range(300))
+    sizes = [dataset.batch(positions)[0] for positions in batches]
+    padding = sum(int((ids == 0).sum()) for ids in sizes) / sum(ids.numel() for ids in sizes)
+    assert padding < 0.1
+    assert len(dataset.epoch(7, np.random.default_rng(0))) == 43
+
+
+def test_cut_and_batch(dataset: Dataset) -> None:
+    cut = dataset.cut(3)
+    assert cut.lengths.max() == 3
+    whole, labels = dataset.batch([5, 9])
+    assert (cut.batch([5, 9])[0] == whole[:, :3]).all()
+    assert labels.tolist() == [dataset.labels[5], dataset.labels[9]]
+    assert (whole[0] != 0).sum() == dataset.lengths[5]
+
+
+def test_dropped_tokens_leave_no_gap_and_no_empty_text(dataset: Dataset) -> None:
+    ids, _ = dataset.batch(list(range(64)))
+    random = np.random.default_rng(0)
+    assert torch.equal(drop_tokens(ids, 0.0, random), ids)
+    for share in (0.1, 0.9):
+        after = drop_tokens(ids, share, random)
+        for before, row in zip(ids.tolist(), after.tolist(), strict=True):
+            kept = [token for token in row if token]
+            assert kept
+            assert row == kept + [0] * (len(row) - len(kept))
+            rest = iter(before)
+            assert all(token in rest for token in kept)  # in their order
+
+
+def test_temperature_calibrates() -> None:
+    random = np.random.default_rng(0)
+    true = random.normal(size=(4000, 3)) * 2
+    probabilities = softmax(true)
+    truth = np.array([random.choice(3, p=row) for row in probabilities])
+    temperature = fit_temperature((true * 3).astype(np.float32), truth)
+    assert temperature == pytest.approx(3, rel=0.1)
+    assert evaluate(softmax(true * 3 / temperature), truth, ["a", "b", "c"]).ece < 0.02
+    certain = np.eye(3, dtype=np.float32)[truth]
+    assert 0.05 < fit_temperature(certain, truth) < 1  # no error in dev is no certainty
