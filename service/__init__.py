@@ -1,4 +1,5 @@
 """Heed's service: bundles behind HTTP. Never imports PyTorch.
 
-Read in this order: `app`, `routes`, `inference/engine`, `inference/batcher`, `supervisor`, `worker`.
+Read in this order: `app`, `routes`, `inference/engine`, `inference/batcher`, `inference/runner`,
+`supervisor`, `worker`.
 """

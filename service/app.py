@@ -12,14 +12,16 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.catalog import catalog
 from service.errors import ClientGone, InternalError, ServiceError, UnknownRoute, WrongMethod
 from service.exchange import ProblemJson
 from service.front import Front
 from service.inference.engine import Engine
 from service.metrics import Metrics
+from service.openapi import describe
 from service.operations import operations
 from service.pages import mount_pages
-from service.routes import hot, models
+from service.routes import routes
 from service.settings import Settings
 from service.state import Service
 
@@ -31,7 +33,9 @@ attention that each token had and, on request, the exact signed contribution of 
 """
 
 
-def create_app(settings: Settings, engine: Engine | None = None, *, warm_first: bool = False) -> FastAPI:
+def create_app(
+    settings: Settings, engine: Engine | None = None, *, warm_first: bool = False
+) -> FastAPI:
     """Make an app with everything it needs, verified, and nothing running yet.
 
     Args:
@@ -50,8 +54,9 @@ def create_app(settings: Settings, engine: Engine | None = None, *, warm_first: 
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         lifespan=lambda _: _lifespan(service, warm_first),
-        middleware=[Middleware(Front, metrics=service.metrics, keys=settings.api_keys())],
+        middleware=[Middleware(Front, service=service, keys=settings.api_keys())],
         exception_handlers={
             ServiceError: _answer_error,
             HTTPException: _answer_http_exception,
@@ -60,9 +65,9 @@ def create_app(settings: Settings, engine: Engine | None = None, *, warm_first: 
         },
     )
     app.state.service = service
-    app.include_router(hot)
-    app.include_router(models)
-    app.include_router(operations)
+    for router in (routes, catalog, operations):
+        app.include_router(router)
+    describe(app)
     mount_pages(app)
     return app
 
@@ -84,11 +89,10 @@ async def _warm_up(service: Service) -> None:
         await service.engine.warm_up()
     except Exception:
         log.exception("the models could not be warmed up; /readyz stays 503")
-        service.engine.down = True
         return
     service.lifecycle.warm = True
     for model in service.engine.models.values():
-        log.info("%s %s is ready on %s", model.config.name, model.config.version, model.provider)
+        log.info("%s %s runs on %s", model.config.name, model.config.version, model.provider)
     service.on_warm()
 
 
@@ -99,9 +103,10 @@ async def _answer_error(_: Request, error: Exception) -> Response:
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    path = request.scope["path"]
+    path = request.scope["path"][:100]
     if error.status_code == 405:
-        allow = (error.headers or {}).get("Allow", "")
+        methods = {method.strip() for method in (error.headers or {}).get("Allow", "").split(",")}
+        allow = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
         return ProblemJson(WrongMethod(f"{path} takes {allow}", {"Allow": allow}))
     return ProblemJson(UnknownRoute(f"there is no {path} here; see /docs"))
 

@@ -25,7 +25,7 @@ class Channel:
     def send(self, kind: str, content: Any = None) -> None:
         """Send a message; one to a peer that has gone is dropped."""
         if not self._writer.is_closing():
-            self._writer.write(json.dumps([kind, content]).encode() + b"\n")
+            self._writer.write(message(kind, content))
 
     async def messages(self) -> AsyncIterator[tuple[str, Any]]:
         """What the peer sends, until it goes."""
@@ -33,9 +33,14 @@ class Channel:
             while line := await self._reader.readline():
                 kind, content = json.loads(line)
                 yield kind, content
-        except ConnectionError:
+        except (ConnectionError, ValueError):  # gone, perhaps in the middle of a line
             return
 
     def close(self) -> None:
         """Hang up."""
         self._writer.close()
+
+
+def message(kind: str, content: Any = None) -> bytes:
+    """Write a message, for `Channel` or for a bare socket."""
+    return json.dumps([kind, content]).encode() + b"\n"

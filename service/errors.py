@@ -1,6 +1,8 @@
 """What a request can meet, told without HTTP, and the one table that maps it to a status.
 
 ServiceError
+├── NotHttp              what was sent is not HTTP
+├── HeadTooLarge         request line and headers above their limit
 ├── NotJson              the body is not JSON
 ├── Unauthorized         key missing or wrong
 ├── UnknownModel         no bundle has that name
@@ -19,6 +21,8 @@ ServiceError
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
+
+Fault = tuple[Sequence[str | int], str]
 
 
 class ServiceError(Exception):
@@ -39,6 +43,18 @@ class ServiceError(Exception):
             "status": STATUS[type(self)],
             "detail": self.detail,
         }
+
+
+class NotHttp(ServiceError):
+    """What was sent is not HTTP."""
+
+    title = "Not HTTP"
+
+
+class HeadTooLarge(ServiceError):
+    """Request line and headers above their limit."""
+
+    title = "Head too large"
 
 
 class NotJson(ServiceError):
@@ -84,18 +100,21 @@ class NotJsonType(ServiceError):
 
 
 class Invalid(ServiceError):
-    """JSON, but not a valid request. `errors` says where (`loc`) what (`msg`) is wrong."""
+    """JSON, but not a valid request."""
 
     title = "Invalid request"
 
-    def __init__(self, errors: Sequence[tuple[Sequence[str | int], str]]) -> None:
-        place = ".".join(str(part) for part in errors[0][0])
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        super().__init__(f"{place}: {errors[0][1]}{more}")
-        self.errors = [{"loc": list(loc), "msg": msg} for loc, msg in errors]
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        """Each fault is a place in the request and what is wrong there; at least one."""
+        place = ".".join(map(str, faults[0][0]))
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        super().__init__(f"{place}: {faults[0][1]}{more}")
+        self.faults = faults
 
     def problem(self) -> dict[str, Any]:
-        return super().problem() | {"errors": self.errors}
+        """The answer's body, with every fault."""
+        errors = [{"loc": list(loc), "msg": message} for loc, message in self.faults]
+        return super().problem() | {"errors": errors}
 
 
 class QueueFull(ServiceError):
@@ -139,6 +158,7 @@ class ClientGone(Exception):
 
 
 STATUS: dict[type[ServiceError], int] = {
+    NotHttp: 400,
     NotJson: 400,
     Unauthorized: 401,
     UnknownModel: 404,
@@ -148,6 +168,7 @@ STATUS: dict[type[ServiceError], int] = {
     NotJsonType: 415,
     Invalid: 422,
     QueueFull: 429,
+    HeadTooLarge: 431,
     InferenceFailed: 500,
     InternalError: 500,
     Unavailable: 503,

@@ -1,6 +1,10 @@
 """The two ends of an exchange on the hot path: read and parse a body, write a reply."""
 
 import json
+import re
+from collections.abc import Iterator
+from itertools import islice
+from math import isfinite
 from typing import Any, TypeVar
 
 import orjson
@@ -8,12 +12,18 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
-from service.errors import ClientGone, Invalid, NotJson, NotJsonType, ServiceError, TooLarge
+from service.errors import ClientGone, Fault, Invalid, NotJson, NotJsonType, ServiceError, TooLarge
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
+MOST_FAULTS = 100
+"""Told of one request; to list a fault for every unknown field would take seconds."""
+NAME_LENGTH = 100
+"""Of an unknown field, in an answer."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
-async def read_json_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+
+async def read_json_body(scope: Scope, receive: Receive, limit: int) -> bytes | bytearray:
     """Read a JSON request's body.
 
     Raises:
@@ -29,15 +39,17 @@ async def read_json_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             length = value
     if content_type != b"application/json" and not _is_json(content_type):
         raise NotJsonType("send the body as Content-Type: application/json, in UTF-8")
-    too_large = TooLarge(f"the body has more than {limit} bytes (--max-body); send less, or in parts")
+    too_large = TooLarge(
+        f"the body has more than {limit} bytes (--max-body); send less, or in parts"
+    )
     if length.isdigit() and int(length[:20]) > limit:
         raise too_large
-    body = b""
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
-        body = body + message["body"] if body else message["body"]
+        body += message.get("body", b"")
         if len(body) > limit:
             raise too_large
         if not message.get("more_body"):
@@ -46,11 +58,12 @@ async def read_json_body(scope: Scope, receive: Receive, limit: int) -> bytes:
 
 def _is_json(content_type: bytes) -> bool:
     kind, *parameters = content_type.decode("latin-1").lower().split(";")
-    charsets = [p.split("=", 1)[1].strip(' "') for p in parameters if p.strip().startswith("charset=")]
-    return kind.strip() == "application/json" and all(charset in ("utf-8", "utf8") for charset in charsets)
+    pairs = [parameter.partition("=") for parameter in parameters]
+    charsets = [value.strip(' "') for name, _, value in pairs if name.strip() == "charset"]
+    return kind.strip() == "application/json" and all(c in ("utf-8", "utf8") for c in charsets)
 
 
-def parse(schema: type[Schema], body: bytes) -> Schema:
+def parse(schema: type[Schema], body: bytes | bytearray) -> Schema:
     """Validate a JSON body.
 
     Raises:
@@ -60,41 +73,64 @@ def parse(schema: type[Schema], body: bytes) -> Schema:
     try:
         return schema.model_validate_json(body)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        if first["type"] != "json_invalid":
-            raise _invalid(error) from None
-        if "recursion limit" in first["msg"]:
-            raise NotJson("the body is nested too deep") from None
+        if error.error_count() > MOST_FAULTS:
+            message = f"it has {error.error_count()} faults, too many to list"
+            raise Invalid([(["body"], message)]) from None
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+    if faults[0]["type"] != "json_invalid":
+        raise Invalid([(("body", *map(_printable, f["loc"])), f["msg"]) for f in faults])
+    if "recursion limit" in faults[0]["msg"]:
+        raise NotJson("the body is nested too deep")
     # pydantic's parser also refuses what is JSON by its grammar, such as a lone surrogate.
+    tree = _load(body)
+    raise Invalid(
+        list(islice(_unreadable(tree), MOST_FAULTS))
+        or [(["body"], f"it cannot be read: {faults[0]['msg']}")]
+    )
+
+
+def _load(body: bytes | bytearray) -> Any:
+    """The body by the letter of the JSON grammar; raises `NotJson`."""
     try:
-        tree = json.loads(body.decode("utf-8"), parse_int=float)
+        return json.loads(body.decode(), parse_int=float)
     except UnicodeDecodeError as error:
         raise NotJson(f"the body is not UTF-8: byte {error.start} cannot be read") from None
     except RecursionError:
         raise NotJson("the body is nested too deep") from None
     except ValueError as error:
         raise NotJson(f"the body is not JSON: {error}") from None
-    try:
-        schema.model_validate(tree)
-    except ValidationError as error:
-        raise _invalid(error) from None
-    raise Invalid([(["body"], "it holds something that is not valid Unicode, or a number too large")])
 
 
-def _invalid(error: ValidationError) -> Invalid:
-    faults = error.errors(include_url=False, include_input=False, include_context=False)
-    return Invalid([(("body", *map(_printable, fault["loc"])), fault["msg"]) for fault in faults[:100]])
+def _unreadable(tree: Any) -> Iterator[Fault]:
+    """The faults that the JSON grammar lets pass, as deep as a valid request goes."""
+    for name, value in tree.items() if isinstance(tree, dict) else ():
+        items = [([name], name), ([name], value)]
+        if isinstance(value, list):
+            items += [([name, place], item) for place, item in enumerate(value)]
+        for loc, item in items:
+            place = ["body", *map(_printable, loc)]
+            if isinstance(item, str) and _SURROGATE.search(item):
+                yield place, "it holds half of a surrogate pair"
+            if isinstance(item, float) and not isfinite(item):
+                yield place, "the number is too large"
 
 
 def _printable(part: str | int) -> str | int:
-    """A field's name as it can be sent back: unknown ones may hold lone surrogates."""
-    return part if isinstance(part, int) else part.encode("utf-8", "backslashreplace").decode()
+    """A part of a place as it can be sent back: an unknown field may have any name."""
+    if isinstance(part, int):
+        return part
+    return _SURROGATE.sub("\ufffd", part[:NAME_LENGTH])
 
 
 class Json(Response):
     """A JSON reply, its bytes written once."""
 
     media_type = "application/json"
+
+    def __init__(
+        self, content: Any, status: int = 200, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(content, status, {"Cache-Control": "no-store"} | (headers or {}))
 
     def render(self, content: Any) -> bytes:
         """Encode `content`."""

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import Unauthorized
 from service.exchange import ProblemJson
-from service.metrics import Metrics
+from service.state import Service
 
 GUARDED = ("/classify", "/models")
 
@@ -18,15 +18,22 @@ GUARDED = ("/classify", "/models")
 class Front:
     """ASGI middleware around all routes."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, keys: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, service: Service, keys: Sequence[str]) -> None:
+        """Args:
+        app: the routes.
+        service: counts the answers.
+        keys: one of them must come with a guarded request; none: everybody may ask.
+        """
         self.app = app
-        self._metrics = metrics
+        self._service = service
         self._keys = [_digest(key.encode()) for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # as GET, of which the server sends no body
+            scope = {**scope, "method": "GET"}
         scope["heed.arrived"] = arrived = time.perf_counter()
         status = 500
 
@@ -35,6 +42,8 @@ class Front:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"].append((b"x-content-type-options", b"nosniff"))
+                if self._is_last(scope, status):
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:
@@ -49,7 +58,19 @@ class Front:
                 return
             await self.app(scope, receive, observe)
         finally:
-            self._metrics.record_request(_route(scope), status, scope.get("heed.model", ""), arrived)
+            self._service.metrics.record_request(
+                _route(scope), status, scope.get("heed.model", ""), arrived
+            )
+
+    def _is_last(self, scope: Scope, status: int) -> bool:
+        """Whether to hang up after the answer.
+
+        When the server drains, so that clients go elsewhere; and when the client waited for leave
+        to send its body and was refused, since nobody knows whether the body still comes.
+        """
+        return self._service.lifecycle.draining or (
+            status >= 400 and any(name == b"expect" for name, _ in scope["headers"])
+        )
 
     def _admits(self, scope: Scope) -> bool:
         """Whether the request has a key. Every key is compared, in constant time."""

@@ -7,40 +7,64 @@ from starlette.responses import PlainTextResponse, Response
 
 from service.errors import InferenceDown, Unavailable
 from service.exchange import Json
-from service.openapi import problems
+from service.metrics import exposition
+from service.openapi import answers, problems
 from service.schemas import Status
 from service.state import Service
 
 operations = APIRouter(tags=["operations"])
 
+METRICS = """# HELP heed_queue_tokens Tokens waiting, estimated.
+# TYPE heed_queue_tokens gauge
+heed_queue_tokens 0.0
+"""
 
-@operations.get("/healthz", response_model=Status, responses=problems(503))
+
+@operations.get(
+    "/healthz",
+    summary="Whether the process works",
+    response_model=Status,
+    responses=answers({"status": "ok"}) | problems(500, 503),
+)
 async def healthz(request: Request) -> Response:
-    """Whether the process works: 503 only after inference itself has failed."""
-    service: Service = request.app.state.service
-    if service.engine.down:
-        raise InferenceDown("nothing can be classified at present")
+    """200 while loading, serving and draining; 503 only after inference itself has failed.
+
+    To ask again is to try again: the network that failed is run once more.
+    """
+    await _check_inference(request.app.state.service)
     return Json({"status": "ok"})
 
 
-@operations.get("/readyz", response_model=Status, responses=problems(503))
+@operations.get(
+    "/readyz",
+    summary="Whether to send requests here",
+    response_model=Status,
+    responses=answers({"status": "ready"}) | problems(500, 503),
+)
 async def readyz(request: Request) -> Response:
-    """Whether to send requests here: 503 during warm-up and drain."""
+    """503 during warm-up and drain, and after inference has failed."""
     service: Service = request.app.state.service
-    if service.engine.down:
-        raise InferenceDown("nothing can be classified at present")
     status = service.lifecycle.status
     if status != "ready":
         raise Unavailable(status, {"Retry-After": "1"})
+    await _check_inference(service)
     return Json({"status": status})
 
 
 @operations.get(
     "/metrics",
+    summary="Prometheus metrics",
     response_class=PlainTextResponse,
-    responses={200: {"description": "Metrics of all workers, in the Prometheus text format."}},
+    responses=answers(METRICS, "text/plain") | problems(500),
 )
 async def metrics(request: Request) -> Response:
-    """Prometheus metrics, added up over the workers."""
+    """The metrics of all workers, added up, in the Prometheus text format."""
     service: Service = request.app.state.service
-    return Response(await service.exposition(), media_type=CONTENT_TYPE_LATEST)
+    body = exposition(await service.samples())
+    return Response(body, media_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
+
+
+async def _check_inference(service: Service) -> None:
+    if not await service.engine.works():
+        failing = ", ".join(sorted(service.engine.failing))
+        raise InferenceDown(f"the network of {failing} fails on every text")

@@ -2,6 +2,7 @@
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -18,6 +19,16 @@ STRICT = (
 DOCUMENTATION = STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 
 
+class Files(StaticFiles):
+    """Static files that browsers ask for again, so that an upgrade shows at once."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """The file, or 304 where the browser has it."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
 def mount_pages(app: FastAPI) -> None:
     """Add `/`, `/docs` and the folders of their files."""
 
@@ -29,12 +40,17 @@ def mount_pages(app: FastAPI) -> None:
     async def docs(_: Request) -> Response:
         return _html("docs.html", DOCUMENTATION)
 
-    app.mount("/static", StaticFiles(directory=WEB), name="static")
+    app.mount("/static", Files(directory=WEB), name="static")
     swagger = str(files("fastapi_offline") / "static")
-    app.mount("/docs/static", StaticFiles(directory=swagger), name="swagger")
+    app.mount("/docs/static", Files(directory=swagger), name="swagger")
 
 
 def _html(name: str, policy: str) -> Response:
     return FileResponse(
-        WEB / name, headers={"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"}
+        WEB / name,
+        headers={
+            "Content-Security-Policy": policy,
+            "Referrer-Policy": "no-referrer",
+            "Cache-Control": "no-cache",
+        },
     )

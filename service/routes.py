@@ -1,10 +1,11 @@
-"""The routes. Each is: parse, one await, format."""
+"""The routes that classify. Each is: parse, one await, format."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import orjson
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -13,12 +14,33 @@ from starlette.responses import Response
 from model.answer import answer
 from model.classifier import Classifier, Prediction
 from model.errors import TextError
-from service import schemas
-from service.errors import DeadlineExceeded, Invalid, ServiceError, TooLarge, Unavailable, UnknownModel
+from service.catalog import choose
+from service.errors import (
+    DeadlineExceeded,
+    Fault,
+    InferenceDown,
+    Invalid,
+    ServiceError,
+    TooLarge,
+    Unavailable,
+)
 from service.exchange import Json, parse, read_json_body
 from service.inference.batcher import Job, queue_full
-from service.openapi import body, problems
+from service.openapi import (
+    EXAMPLE_ANSWER,
+    EXAMPLE_REQUEST,
+    EXAMPLE_RESULT,
+    GUARDED,
+    answers,
+    asks,
+    problems,
+)
+from service.schemas import BatchRequest, BatchResponse, ClassifyRequest, ClassifyResponse, Options
 from service.state import Service
+
+STATUSES = (400, 401, 404, 413, 415, 422, 429, 500, 503, 504)
+BREATH = 8
+"""Texts to format before the event loop gets to breathe."""
 
 
 class BareRoute(APIRoute):
@@ -32,80 +54,60 @@ class BareRoute(APIRoute):
         return self.endpoint
 
 
-hot = APIRouter(route_class=BareRoute, tags=["classify"])
-models = APIRouter(tags=["models"])
+routes = APIRouter(route_class=BareRoute, tags=["classify"])
 
 
-@hot.post(
+@routes.post(
     "/classify",
     summary="Classify one text",
-    response_model=schemas.ClassifyResponse,
-    responses=problems(400, 401, 404, 413, 415, 422, 429, 500, 503, 504),
-    openapi_extra=body(schemas.ClassifyRequest),
+    response_model=ClassifyResponse,
+    responses=answers(EXAMPLE_ANSWER) | problems(*STATUSES),
+    openapi_extra=asks(ClassifyRequest, EXAMPLE_REQUEST) | GUARDED,
 )
 async def classify(request: Request) -> Response:
     """Probabilities of all labels, and what each token weighed or contributed, from one pass."""
-    service = _service(request)
-    options = parse(schemas.ClassifyRequest, await _read(request, service))
+    service: Service = request.app.state.service
+    options = parse(ClassifyRequest, await _read(request, service))
     model = _choose(request, service, options)
     job = await _run(request, service, model, [options.text], options)
-    result = _answer(job, 0, options, ["body", "text"])
-    return Json({"model": model.config.name, "version": model.config.version} | result)
+    return Json(_name(model) | _answer(job, 0, options, ["body", "text"]))
 
 
-@hot.post(
+@routes.post(
     "/classify/batch",
     summary="Classify several texts",
-    response_model=schemas.BatchResponse,
-    responses=problems(400, 401, 404, 413, 415, 422, 429, 500, 503, 504),
-    openapi_extra=body(schemas.BatchRequest),
+    response_model=BatchResponse,
+    responses=answers({"model": "sentiment", "version": "1.0.0", "results": [EXAMPLE_RESULT]})
+    | problems(*STATUSES),
+    openapi_extra=asks(BatchRequest, {"texts": [EXAMPLE_REQUEST["text"]]}) | GUARDED,
 )
 async def classify_batch(request: Request) -> Response:
     """Each text is answered as `/classify` would answer it alone, in order."""
-    service = _service(request)
-    options = parse(schemas.BatchRequest, await _read(request, service))
-    if len(options.texts) > service.settings.max_texts:
-        raise TooLarge(
-            f"{len(options.texts)} texts are more than {service.settings.max_texts} (--max-texts); "
-            "send them in parts"
-        )
+    service: Service = request.app.state.service
+    options = parse(BatchRequest, await _read(request, service))
+    _check_texts(options.texts, service.settings.max_texts)
     model = _choose(request, service, options)
     job = await _run(request, service, model, options.texts, options)
-    results, faults = [], []
+    if all(isinstance(outcome, InferenceDown) for outcome in job.outcomes):
+        _answer(job, 0, options, [])
+    results: list[Any] = []
+    faults: list[Fault] = []
     for place in range(len(options.texts)):
         try:
-            results.append(_answer(job, place, options, ["body", "texts", place]))
+            result = _answer(job, place, options, ["body", "texts", place])
+            results.append(orjson.Fragment(orjson.dumps(result)))
         except Invalid as error:
-            faults += [(fault["loc"], fault["msg"]) for fault in error.errors]
+            faults += error.faults
         except ServiceError as error:
             results.append({"error": error.problem()})
+        if place % BREATH == BREATH - 1:
+            await asyncio.sleep(0)
     if faults:
         raise Invalid(faults)
-    return Json({"model": model.config.name, "version": model.config.version, "results": results})
+    return Json(_name(model) | {"results": results})
 
 
-@models.get("/models", response_model=schemas.Models, responses=problems(401))
-async def list_models(request: Request) -> Response:
-    """The bundles that are served."""
-    engine = _service(request).engine
-    return Json({"default": engine.default, "models": [_describe(m) for m in engine.models.values()]})
-
-
-@models.get("/models/{name}", response_model=schemas.Model, responses=problems(401, 404))
-async def get_model(request: Request, name: str) -> Response:
-    """One of the bundles that are served."""
-    engine = _service(request).engine
-    if name not in engine.models:
-        raise _unknown(name, engine.models)
-    return Json(_describe(engine.models[name]))
-
-
-def _service(request: Request) -> Service:
-    service: Service = request.scope["app"].state.service
-    return service
-
-
-async def _read(request: Request, service: Service) -> bytes:
+async def _read(request: Request, service: Service) -> bytes | bytearray:
     """Read the body, unless it is known already that nothing can be done with it."""
     if not service.lifecycle.warm:
         raise Unavailable("the models are warming up; ask /readyz", {"Retry-After": "1"})
@@ -118,29 +120,36 @@ async def _read(request: Request, service: Service) -> bytes:
         raise DeadlineExceeded("the body took longer than --timeout allows") from None
 
 
-def _choose(request: Request, service: Service, options: schemas.Options) -> Classifier:
-    engine = service.engine
-    name = options.model if options.model is not None else engine.default
-    if name is None:
-        raise Invalid([(["body", "model"], f"name one of {', '.join(engine.models)}: there is no default")])
-    model = engine.models.get(name)
-    if model is None:
-        raise _unknown(name, engine.models)
-    request.scope["heed.model"] = name
+def _check_texts(texts: list[Any], limit: int) -> None:
+    """Refuse too many texts, then those that are no string."""
+    if len(texts) > limit:
+        raise TooLarge(
+            f"{len(texts)} texts are more than {limit} (--max-texts); send them in parts"
+        )
+    faults: list[Fault] = [
+        (["body", "texts", place], "Input should be a valid string")
+        for place, text in enumerate(texts)
+        if not isinstance(text, str)
+    ]
+    if faults:
+        raise Invalid(faults)
+
+
+def _choose(request: Request, service: Service, options: Options) -> Classifier:
+    model = choose(service.engine, options.model)
+    name = request.scope["heed.model"] = model.config.name
     if options.explain_label is not None and options.explain_label not in model.config.labels:
-        raise Invalid([(["body", "explain_label"], f"the model {name} has no such label; see /models/{name}")])
+        message = f"the model {name} has no such label; see /models/{name}"
+        raise Invalid([(["body", "explain_label"], message)])
     return model
 
 
-def _unknown(name: str, known: dict[str, Classifier]) -> UnknownModel:
-    return UnknownModel(f"there is no model {name!r}; there are {', '.join(known)}")
-
-
 async def _run(
-    request: Request, service: Service, model: Classifier, texts: list[str], options: schemas.Options
+    request: Request, service: Service, model: Classifier, texts: list[str], options: Options
 ) -> Job:
-    """Queue the texts and wait. Where others wait too, notice when this client goes away."""
-    watch = asyncio.ensure_future(_hang_up(request)) if service.engine.batcher.waiting else None
+    """Queue the texts and wait. Where it may take a while, notice when the client goes away."""
+    long = len(texts) > 1 or service.engine.batcher.waiting
+    watch = asyncio.ensure_future(_hang_up(request)) if long else None
     left = service.settings.timeout - (time.perf_counter() - request.scope["heed.arrived"])
     try:
         job = await service.engine.classify(model, texts, options.explain, left, watch)
@@ -156,7 +165,11 @@ async def _hang_up(request: Request) -> None:
         pass
 
 
-def _answer(job: Job, place: int, options: schemas.Options, loc: list[str | int]) -> dict[str, Any]:
+def _name(model: Classifier) -> dict[str, Any]:
+    return {"model": model.config.name, "version": model.config.version}
+
+
+def _answer(job: Job, place: int, options: Options, loc: list[str | int]) -> dict[str, Any]:
     outcome = job.outcomes[place]
     if isinstance(outcome, TextError):
         raise Invalid([(loc, str(outcome))])
@@ -165,7 +178,8 @@ def _answer(job: Job, place: int, options: schemas.Options, loc: list[str | int]
         raise outcome
     config = job.classifier.config
     if outcome.encoding.truncated and not options.truncate:
-        raise Invalid([(loc, f"the text has more than {config.max_tokens} tokens; shorten it, or let it be cut")])
+        message = f"the text has more than {config.max_tokens} tokens; shorten it, or let it be cut"
+        raise Invalid([(loc, message)])
     return answer(
         outcome,
         config,
@@ -176,8 +190,3 @@ def _answer(job: Job, place: int, options: schemas.Options, loc: list[str | int]
         top_k=options.top_k,
         min_confidence=options.min_confidence,
     )
-
-
-def _describe(model: Classifier) -> dict[str, Any]:
-    fields = {"name", "version", "labels", "max_tokens", "min_confidence", "sha256", "scores", "training"}
-    return model.config.model_dump(mode="json", include=fields) | {"provider": model.provider}

@@ -16,16 +16,24 @@ class SettingsError(HeedError):
 class Settings(BaseSettings):
     """One frozen object, made at start and passed as a value. A flag beats the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="HEED_", frozen=True, extra="forbid", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="HEED_", frozen=True, extra="forbid", env_ignore_empty=True
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port; 0 takes a free one.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8000, description="Port; 0 takes a free one."
+    )
     bundles: Path = Field(Path("bundles"), description="A folder of bundles, or one bundle.")
     default_model: str | None = Field(
-        None, description="Model that answers when a request names none [default: sentiment, or the only one]."
+        None,
+        description="Model that answers when a request names none [default: sentiment,"
+        " or the only one].",
     )
     workers: Annotated[int, Field(ge=1, le=256)] = Field(1, description="Processes.")
-    threads: Annotated[int, Field(ge=1, le=256)] = Field(1, description="Inference threads of each process.")
+    threads: Annotated[int, Field(ge=1, le=256)] = Field(
+        1, description="Inference threads of each process."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto, cpu or cuda; cuda refuses to start where it cannot be had."
     )
@@ -38,10 +46,10 @@ class Settings(BaseSettings):
     max_queue: Annotated[int, Field(ge=1)] = Field(
         65536, description="Tokens waiting in each process; more is refused with 429."
     )
-    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+    timeout: Annotated[float, Field(gt=0, le=86400)] = Field(
         30.0, description="Seconds from arrival to answer; past it the answer is 504."
     )
-    drain_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    drain_seconds: Annotated[float, Field(ge=0, le=86400)] = Field(
         0.0, description="Seconds after SIGTERM in which /readyz says 503 before the socket closes."
     )
     api_keys_file: Path | None = Field(
@@ -53,7 +61,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls, **flags: Any) -> Self:
-        """Join flags (None: not given) with the environment; `SettingsError` says what does not fit."""
+        """Join flags (None: not given) with the environment; raises `SettingsError`."""
         given = {name: value for name, value in flags.items() if value is not None}
         try:
             return cls(**given)
@@ -61,7 +69,9 @@ class Settings(BaseSettings):
             first = error.errors()[0]
             name = str(first["loc"][0])
             source = flag(name) if name in given else f"HEED_{name.upper()}"
-            raise SettingsError(f"{source}: {first['input']!r} cannot be used: {first['msg']}") from error
+            raise SettingsError(
+                f"{source}: {first['input']!r} cannot be used: {first['msg']}"
+            ) from error
 
     def api_keys(self) -> list[str]:
         """Read the keys; an empty list when no file is set. Raises `SettingsError`."""
@@ -70,10 +80,14 @@ class Settings(BaseSettings):
         try:
             lines = self.api_keys_file.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"--api-keys-file {self.api_keys_file}: cannot be read: {error}") from error
+            raise SettingsError(
+                f"--api-keys-file {self.api_keys_file}: cannot be read: {error}"
+            ) from error
         keys = [line.strip() for line in lines if line.strip()]
         if not keys:
-            raise SettingsError(f"--api-keys-file {self.api_keys_file}: no key in it; write one a line")
+            raise SettingsError(
+                f"--api-keys-file {self.api_keys_file}: no key in it; write one a line"
+            )
         return keys
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from service.inference.engine import Engine
-from service.metrics import Metrics, exposition
+from service.metrics import Metrics
+from service.samples import Samples
 from service.settings import Settings
 
 
@@ -18,7 +18,7 @@ class Lifecycle:
     draining: bool = False
     """The end was asked for; what comes is still answered."""
     peers_warm: bool = True
-    """So have those of the other workers."""
+    """The other workers are, or once were, as far."""
 
     @property
     def status(self) -> str:
@@ -36,20 +36,16 @@ class Service:
     engine: Engine
     metrics: Metrics
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
-    collect_peers: Callable[[], Awaitable[list[Any]]] | None = None
-    """Asks all workers, this one included, for their samples; None where it is the only one."""
-
+    ask_all: Callable[[], Awaitable[Samples]] | None = None
+    """Adds up the samples of all workers, this one included; None where it is the only one."""
     on_warm: Callable[[], None] = lambda: None
     """Called once, when every model has answered."""
 
-    def dump_metrics(self) -> list[Any]:
-        """This process's samples, its gauges set to what is true now."""
-        self.metrics.queue.set(self.engine.batcher.waiting)
-        self.metrics.ready.set(self.lifecycle.warm and not self.lifecycle.draining)
-        return self.metrics.dump()
+    def own_samples(self) -> Samples:
+        """The metrics of this process."""
+        ready = self.lifecycle.warm and not self.lifecycle.draining
+        return self.metrics.samples(self.engine.batcher.waiting, ready)
 
-    async def exposition(self) -> bytes:
-        """The metrics of all workers in the Prometheus text format."""
-        if self.collect_peers is None:
-            return exposition([self.dump_metrics()])
-        return exposition(await self.collect_peers())
+    async def samples(self) -> Samples:
+        """The metrics of all workers."""
+        return self.own_samples() if self.ask_all is None else await self.ask_all()

@@ -6,22 +6,30 @@ every bundle listens on it, so that a refused bundle ends the command before any
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
+from model.errors import HeedError
 from service.channel import Channel
+from service.logs import start_logging
+from service.samples import Samples, add_up, without_gauges
 from service.settings import Settings, SettingsError
 
 log = logging.getLogger("heed")
 
-DUMP_SECONDS = 2.0
+TELL_SECONDS = 2.0
 """How long a worker may take to tell its metrics."""
 RESTART_SECONDS = 1.0
 """The least time between two starts of the same worker, once one has died."""
+GRACE_SECONDS = 5.0
+"""What a worker may take to end beyond the time that its requests may take."""
+FILES = 65536
+"""Open at once in a process, where the system lets us."""
 
 
 @dataclass
@@ -31,22 +39,24 @@ class Worker:
     process: asyncio.subprocess.Process
     channel: Channel
     started: float = field(default_factory=time.monotonic)
-    verified: bool = False
+    listens: bool = False
     warm: bool = False
-    dump: asyncio.Future[list[Any]] | None = None
+    refusal: str | None = None
+    """Why it will not serve, in a sentence for the user."""
+    telling: asyncio.Future[Samples] | None = None
     """Its metrics, once it has told them."""
-    last_dump: list[Any] | None = None
+    told: Samples = field(default_factory=list)
+    """Its metrics when it was last asked."""
 
 
 def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT and return the exit status: 0, or a refusing worker's.
+    """Serve until SIGTERM or SIGINT; returns the exit status, 1 when not all was answered.
 
     Raises:
-        SettingsError: the address cannot be bound.
+        HeedError: the address cannot be bound, or a worker refuses a bundle or a setting.
     """
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    start_logging(settings.log_level)
+    _raise_file_limit()
     with _bind(settings) as listener:
         return asyncio.run(Supervisor(settings, listener).run())
 
@@ -57,12 +67,15 @@ class Supervisor:
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings = settings
         self._listener = listener
+        self._url = _url(listener)
         self._workers: dict[int, Worker] = {}
         self._stopping = False
         self._peers_warm = settings.workers == 1
+        self._open = False
         self._status = 0
-        self._retired: list[Any] = []
-        """Last known metrics of workers that died, so that no counter goes back."""
+        self._refusal: str | None = None
+        self._retired: Samples = []
+        """What workers that died had counted when last asked, so that no counter goes back."""
 
     async def run(self) -> int:
         """Start the workers and wait for their end."""
@@ -70,14 +83,15 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         await asyncio.gather(*(self._keep(slot) for slot in range(self._settings.workers)))
+        if self._refusal is not None:
+            raise HeedError(self._refusal)
         return self._status
 
     async def _keep(self, slot: int) -> None:
         """Run a worker, and another when it dies, until the end."""
         replacement = False
         while not self._stopping:
-            worker = await self._start(replacement)
-            self._workers[slot] = worker
+            worker = self._workers[slot] = await self._start(replacement)
             if self._stopping:  # asked while it was being started
                 worker.process.terminate()
             listening = asyncio.create_task(self._listen(worker))
@@ -85,26 +99,29 @@ class Supervisor:
             await listening
             worker.channel.close()
             del self._workers[slot]
-            if worker.last_dump is not None:
-                self._retired = [worker.last_dump, *self._retired]
+            self._retired = add_up([self._retired, without_gauges(worker.told)])
+            if worker.telling is not None:
+                worker.telling.cancel()
             if self._stopping:
                 break
-            if not worker.verified and not replacement:
-                self._status = status if status > 0 else 1
+            if not worker.listens and not replacement:
+                self._refusal = worker.refusal
+                self._status = 1
                 self._stop()
                 break
-            log.error("worker %d ended with status %d; another takes its place", worker.process.pid, status)
+            reason = worker.refusal or f"it ended with status {status}"
+            log.error("worker %d: %s; another takes its place", worker.process.pid, reason)
             replacement = True
-            await asyncio.sleep(max(0.0, RESTART_SECONDS - (time.monotonic() - worker.started)))
+            await asyncio.sleep(RESTART_SECONDS - (time.monotonic() - worker.started))
 
     async def _start(self, replacement: bool) -> Worker:
         ours, theirs = socket.socketpair()
-        fds = (self._listener.fileno(), theirs.fileno())
-        # -P: a folder named `model` or `service` in the current one must not be imported.
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "service.worker", *map(str, fds), pass_fds=fds, process_group=0
-        )
-        theirs.close()
+        with theirs:
+            fds = (self._listener.fileno(), theirs.fileno())
+            # -P: a folder named `model` or `service` in the current one must not be imported.
+            # Its own process group, so that ^C in a terminal reaches the supervisor alone.
+            command = (sys.executable, "-P", "-m", "service.worker", *map(str, fds))
+            process = await asyncio.create_subprocess_exec(*command, pass_fds=fds, process_group=0)
         channel = await Channel.open(ours)
         orders = {
             "settings": self._settings.model_dump(mode="json"),
@@ -115,31 +132,39 @@ class Supervisor:
         return Worker(process, channel)
 
     async def _listen(self, worker: Worker) -> None:
-        collections = set()
+        """Take in what a worker says, until it goes."""
+        collecting = set()
         async for kind, content in worker.channel.messages():
-            if kind == "verified":
-                worker.verified = True
-                log.info("listening on http://%s:%d", *self._listener.getsockname()[:2])
+            if kind == "refused":
+                worker.refusal = content
+            elif kind == "listening":
+                worker.listens = True
+                if not self._open:
+                    self._open = True
+                    log.info("listening on %s", self._url)
             elif kind == "warm":
                 worker.warm = True
                 self._note_warm()
             elif kind == "collect":
-                collections.add(asyncio.create_task(self._collect_for(worker)))
-            elif kind == "dumped":
-                worker.last_dump = content
-                if worker.dump is not None and not worker.dump.done():
-                    worker.dump.set_result(content)
+                collecting.add(asyncio.create_task(self._collect_for(worker)))
+            elif kind == "told":
+                worker.told = content
+                if worker.telling is not None and not worker.telling.done():
+                    worker.telling.set_result(content)
 
     async def _collect_for(self, asking: Worker) -> None:
-        """Ask every worker for its metrics and send them all to the one that asks."""
+        """Ask every worker for its metrics and send the sum to the one that asks."""
         asked = []
         for worker in self._workers.values():
-            if worker.dump is None or worker.dump.done():
-                worker.dump = asyncio.get_running_loop().create_future()
-                worker.channel.send("dump")
-            asked.append(worker.dump)
-        done, _ = await asyncio.wait(asked, timeout=DUMP_SECONDS)
-        asking.channel.send("collected", [*(future.result() for future in done), *self._retired])
+            if worker.telling is None or worker.telling.done():
+                worker.telling = asyncio.get_running_loop().create_future()
+                worker.channel.send("tell")
+            asked.append(worker.telling)
+        parts = [self._retired]
+        if asked:
+            done, _ = await asyncio.wait(asked, timeout=TELL_SECONDS)
+            parts += [future.result() for future in done if not future.cancelled()]
+        asking.channel.send("collected", add_up(parts))
 
     def _note_warm(self) -> None:
         everybody = len(self._workers) == self._settings.workers
@@ -150,13 +175,17 @@ class Supervisor:
 
     def _stop(self) -> None:
         """Ask every worker to end; asked again, end them at once."""
+        number = signal.SIGKILL if self._stopping else signal.SIGTERM
         for worker in self._workers.values():
-            worker.process.send_signal(signal.SIGKILL if self._stopping else signal.SIGTERM)
-        if not self._stopping:
-            patience = self._settings.drain_seconds + self._settings.timeout + 5.0
-            asyncio.get_running_loop().call_later(patience, self._stop)
+            with suppress(ProcessLookupError):
+                worker.process.send_signal(number)
+        if self._stopping:
+            self._status = 1
+            return
         self._stopping = True
         self._listener.close()
+        patience = self._settings.drain_seconds + self._settings.timeout + GRACE_SECONDS
+        asyncio.get_running_loop().call_later(patience, self._stop)
 
 
 def _bind(settings: Settings) -> socket.socket:
@@ -174,3 +203,14 @@ def _bind(settings: Settings) -> socket.socket:
             "choose another with --host or --port"
         ) from error
     return listener
+
+
+def _raise_file_limit() -> None:
+    """Let many connections be open, each of which is a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES)), hard))
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -6,12 +6,10 @@ Started as `python -m service.worker LISTEN_FD CHANNEL_FD`, which is not for peo
 import asyncio
 import contextlib
 import json
-import logging
 import signal
 import socket
 import sys
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable, Generator
 
 import uvicorn
 import uvloop
@@ -19,47 +17,93 @@ from fastapi import FastAPI
 
 from model.errors import HeedError
 from service.app import create_app
-from service.channel import Channel
+from service.channel import Channel, message
+from service.logs import start_logging
+from service.protocol import Protocol
+from service.samples import Samples
 from service.settings import Settings
 from service.state import Service
 
+SETTLE_SECONDS = 0.1
+"""Between closing the socket and hanging up on those who are connected but ask nothing."""
+
 
 class Server(uvicorn.Server):
-    """uvicorn's, less its signal handling, which would end the process with status 143."""
+    """uvicorn's, which says when it listens, leaves signals alone and closes without a loss.
+
+    With uvicorn's own signal handling the process would end with status 143.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_listening = on_listening
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         """Leave the signals to `_serve`."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the socket and say so."""
+        await super().startup(sockets)
+        self._on_listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take in whoever has connected, answer what they ask, then close.
+
+        uvicorn would reset those that wait to be accepted and those whose request is not yet read.
+        """
+        assert sockets is not None
+        waiting = [listener.dup() for listener in sockets]
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(SETTLE_SECONDS)
+        for listener in waiting:
+            await self._accept_all(listener)
+        await asyncio.sleep(SETTLE_SECONDS)
+        await super().shutdown(sockets)
+
+    async def _accept_all(self, listener: socket.socket) -> None:
+        """Accept until nobody waits, and close in the same breath."""
+        connections = []
+        with listener, contextlib.suppress(OSError):
+            while True:
+                connections.append(listener.accept()[0])
+        loop = asyncio.get_running_loop()
+        for connection in connections:
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(self._make_protocol, connection)
+
+    def _make_protocol(self) -> Protocol:
+        return Protocol(self.config, self.server_state, self.lifespan.state)
+
 
 def main() -> None:
     """Run until the supervisor says stop; exit status 2 when a bundle or a setting is refused."""
-    listener, channel = (socket.socket(fileno=int(fd)) for fd in sys.argv[1:])
-    with channel.makefile("rb", buffering=0) as stream:
+    listener, end = (socket.socket(fileno=int(fd)) for fd in sys.argv[1:])
+    with end.makefile("rb", buffering=0) as stream:
         _, orders = json.loads(stream.readline())
     settings = Settings.model_validate(orders["settings"])
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    start_logging(settings.log_level)
     try:
         app = create_app(settings, warm_first=orders["replacement"])
     except HeedError as error:
-        print("heed:", error, file=sys.stderr)
+        end.sendall(message("refused", str(error)))
         sys.exit(2)
     app.state.service.lifecycle.peers_warm = orders["peers_warm"]
-    with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(_serve(app, settings, listener, channel))
+    uvloop.run(_serve(app, settings, listener, end))
 
 
-async def _serve(app: FastAPI, settings: Settings, listener: socket.socket, end: socket.socket) -> None:
+async def _serve(
+    app: FastAPI, settings: Settings, listener: socket.socket, end: socket.socket
+) -> None:
     service: Service = app.state.service
     channel = await Channel.open(end)
     config = uvicorn.Config(
         app,
         lifespan="on",
         ws="none",
-        http="httptools",
+        http=Protocol,
         access_log=False,
         log_config=None,
         server_header=False,
@@ -67,7 +111,7 @@ async def _serve(app: FastAPI, settings: Settings, listener: socket.socket, end:
         backlog=2048,
         timeout_graceful_shutdown=int(settings.timeout) + 1,
     )
-    server = Server(config)
+    server = Server(config, on_listening=lambda: channel.send("listening"))
     draining: list[asyncio.Task[None]] = []
 
     def stop() -> None:
@@ -75,13 +119,12 @@ async def _serve(app: FastAPI, settings: Settings, listener: socket.socket, end:
             draining.append(asyncio.create_task(_drain(service, server, settings.drain_seconds)))
 
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop)
-    loop.add_signal_handler(signal.SIGINT, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
     service.on_warm = lambda: channel.send("warm")
-    channel.send("verified")
-    listening = asyncio.create_task(_obey(service, channel, stop, settings.workers > 1))
+    obeying = asyncio.create_task(_obey(service, channel, stop, settings.workers > 1))
     await server.serve([listener])
-    listening.cancel()
+    obeying.cancel()
     channel.close()
 
 
@@ -91,28 +134,30 @@ async def _drain(service: Service, server: Server, seconds: float) -> None:
     server.should_exit = True
 
 
-async def _obey(service: Service, channel: Channel, stop: Any, has_peers: bool) -> None:
-    """Answer the supervisor's messages; when it is gone, stop."""
-    waiting: list[asyncio.Future[list[Any]]] = []
+async def _obey(
+    service: Service, channel: Channel, stop: Callable[[], None], has_peers: bool
+) -> None:
+    """Do what the supervisor's messages say; when it is gone, stop."""
+    asking: list[asyncio.Future[Samples]] = []
 
-    async def collect() -> list[Any]:
-        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        waiting.append(future)
+    async def ask_all() -> Samples:
+        future: asyncio.Future[Samples] = asyncio.get_running_loop().create_future()
+        asking.append(future)
         channel.send("collect")
         return await future
 
     if has_peers:
-        service.collect_peers = collect
+        service.ask_all = ask_all
     async for kind, content in channel.messages():
         if kind == "peers_warm":
             service.lifecycle.peers_warm = True
-        elif kind == "dump":
-            channel.send("dumped", service.dump_metrics())
+        elif kind == "tell":
+            channel.send("told", service.own_samples())
         elif kind == "collected":
-            for future in waiting:
+            for future in asking:
                 if not future.done():
                     future.set_result(content)
-            waiting.clear()
+            asking.clear()
     stop()
 
 

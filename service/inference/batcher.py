@@ -1,4 +1,4 @@
-"""The queue between the requests and the inference threads: bounded in tokens, no timer.
+"""The queue between the event loop and the inference threads: bounded in tokens, no timer.
 
 A free thread takes what is waiting, up to a budget; while it runs, the next batch forms. An idle
 server adds no wait, and a busy one batches by itself.
@@ -40,6 +40,7 @@ class Job:
     stages: Stages = field(default_factory=Stages)
     outcomes: list[Outcome | None] = field(init=False)
     costs: list[int] = field(init=False)
+    """Tokens of each text, as estimated before they are counted."""
     taken: int = 0
     finished: int = 0
 
@@ -64,6 +65,7 @@ class Batcher:
         self.waiting = 0
         self._max_tokens = max_tokens
         self._budget = budget
+        self._turn = max(1, budget // 8)
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -86,8 +88,9 @@ class Batcher:
     def take(self) -> list[Entry]:
         """Wait for work and take a batch of one model; an empty list when the batcher has closed.
 
-        A job that is larger than the batch goes to the back of the queue with what is left of it,
-        so that a large request takes turns with small ones.
+        Jobs take turns: each gives an eighth of a batch, then the next one does, and so on round
+        until the batch is full. So a small request that waits is in the very next batch, however
+        large the one before it.
         """
         with self._changed:
             while True:
@@ -105,8 +108,8 @@ class Batcher:
 
     def _form_batch(self) -> list[Entry]:
         batch: list[Entry] = []
+        aside: list[Job] = []
         room = self._budget
-        others: list[Job] = []
         classifier: Classifier | None = None
         while self._jobs and room > 0:
             job = self._jobs.popleft()
@@ -115,23 +118,31 @@ class Batcher:
                 continue
             classifier = classifier or job.classifier
             if job.classifier is not classifier:
-                others.append(job)
+                aside.append(job)
                 continue
-            while job.taken < len(job.texts) and (room > 0 or not batch):
-                cost = job.costs[job.taken]
-                if cost > room and batch:
-                    room = 0
-                    break
-                batch.append((job, job.taken))
-                job.taken += 1
-                room -= cost
-                self.waiting -= cost
+            if batch and job.costs[job.taken] > room:  # it stays first in the queue
+                aside.append(job)
+                break
+            room -= self._take_turn(job, batch, min(room, self._turn))
             if job.taken < len(job.texts):
                 self._jobs.append(job)
-        self._jobs.extendleft(reversed(others))
+        self._jobs.extendleft(reversed(aside))
         if self._jobs:
             self._changed.notify()
         return batch
+
+    def _take_turn(self, job: Job, batch: list[Entry], room: int) -> int:
+        """Move texts of `job` into the batch: one, and more while they fit in `room`."""
+        cost = 0
+        while job.taken < len(job.texts):
+            next_cost = job.costs[job.taken]
+            if cost and cost + next_cost > room:
+                break
+            cost += next_cost
+            batch.append((job, job.taken))
+            job.taken += 1
+        self.waiting -= cost
+        return cost
 
 
 def estimate_tokens(text: str, max_tokens: int) -> int:
@@ -141,4 +152,6 @@ def estimate_tokens(text: str, max_tokens: int) -> int:
 
 def queue_full() -> QueueFull:
     """The refusal; a second is longer than a full queue takes to move on."""
-    return QueueFull("more text is waiting than --max-queue allows; try again", {"Retry-After": "1"})
+    return QueueFull(
+        "more text is waiting than --max-queue allows; try again", {"Retry-After": "1"}
+    )

@@ -1,0 +1,84 @@
+"""The HTTP protocol of one connection: uvicorn's, which bounds neither the size of a request's
+head nor the time it takes, with both bounded.
+"""
+
+import asyncio
+from typing import Any
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from service.errors import HeadTooLarge, NotHttp, ServiceError
+
+HEAD_BYTES = 64 * 1024
+"""Of a request line with its headers; browsers and proxies send at most a quarter of it."""
+HEAD_SECONDS = 30.0
+"""From connecting, or from the first byte of a request, to the end of its head."""
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    _head = 0
+    """Bytes received since a head, or a piece of a body, was last complete."""
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start to wait for a head."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop to wait."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; hang up where it goes on for ever."""
+        self._head += len(data)
+        super().data_received(data)
+        if self._head > HEAD_BYTES:
+            self._refuse(HeadTooLarge(f"the head has more than {HEAD_BYTES} bytes; send less"))
+        elif self._timer is None and not self._works():
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """Hand the request over."""
+        self._head = 0
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        self._head = 0
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP as any other error is answered."""
+        self._refuse(NotHttp(msg))
+
+    def _works(self) -> bool:
+        """Whether a request is being answered."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _await_head(self) -> None:
+        self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refuse(self, error: ServiceError) -> None:
+        if self.transport.is_closing():
+            return
+        problem: dict[str, Any] = error.problem()
+        body = orjson.dumps(problem)
+        head = b"content-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close"
+        self.transport.write(STATUS_LINE[problem["status"]] + head % len(body) + b"\r\n\r\n" + body)
+        self.transport.close()
