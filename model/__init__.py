@@ -5,6 +5,6 @@
 
 import os
 
-# onnxruntime's wheels report to their maker, and leave an identifier in the home folder, unless told
-# not to before they are imported.
+# onnxruntime's wheels report to their maker, and leave an identifier in the home folder, unless
+# told not to before they are imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -9,6 +9,7 @@ import numpy as np
 
 from model.bundle import BundleConfig
 from model.classifier import Explain, Prediction
+from model.tokenizer import Encoding
 
 Unit = Literal["token", "word"]
 
@@ -29,7 +30,7 @@ def answer(
     top_k: int | None = None,
     min_confidence: float | None = None,
 ) -> dict[str, Any]:
-    """Tell a prediction in plain JSON values: the answer of `POST /classify`, less model and version.
+    """Tell a prediction as `POST /classify` answers it, less model and version, in JSON's types.
 
     Args:
         prediction: made with at least what `explain` asks for.
@@ -83,10 +84,8 @@ def _tokens(
         columns.append(prediction.contributions[:, explained])
     spans = prediction.encoding.spans
     if unit == "word":
-        first = word_starts(prediction.encoding.words)
+        first, spans = words(prediction.encoding)
         columns = [np.add.reduceat(column, first) for column in columns]
-        ends = [*first[1:], len(spans)]
-        spans = [(spans[a][0], spans[b - 1][1]) for a, b in zip(first, ends, strict=True)]
     attention, *contributions = [
         column.astype(np.float64).round(DECIMALS).tolist() for column in columns
     ]
@@ -107,6 +106,9 @@ def _tokens(
     ]
 
 
-def word_starts(words: list[int]) -> list[int]:
-    """The places, in a list of word numbers, one a token, at which a word begins."""
-    return [place for place, word in enumerate(words) if place == 0 or word != words[place - 1]]
+def words(encoding: Encoding) -> tuple[list[int], list[tuple[int, int]]]:
+    """Each word's first token, and where the word stands in the text."""
+    spans, numbers = encoding.spans, encoding.words
+    first = [t for t, number in enumerate(numbers) if t == 0 or number != numbers[t - 1]]
+    ends = [*first[1:], len(spans)]
+    return first, [(spans[a][0], spans[b - 1][1]) for a, b in zip(first, ends, strict=True)]

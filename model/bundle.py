@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from model.errors import BundleError, DataError
 from model.tokenizer import PADDING, Tokenizer
@@ -88,10 +95,14 @@ class Bundle:
         try:
             tokenizer = Tokenizer.from_json(content[TOKENIZER].decode())
         except Exception as error:  # the library raises a bare Exception
-            raise BundleError(f"{path / TOKENIZER}: not a tokenizer that can be read: {error}") from error
+            raise BundleError(
+                f"{path / TOKENIZER}: not a tokenizer that can be read: {error}"
+            ) from error
         for literal in (PADDING, tokenizer.padding_literal):
             if 0 in tokenizer.ids(literal):
-                raise BundleError(f"{path / TOKENIZER}: the text {literal!r} yields id 0, which is padding")
+                raise BundleError(
+                    f"{path / TOKENIZER}: the text {literal!r} yields id 0, which is padding"
+                )
         return cls(path, config, tokenizer, content[MODEL])
 
 
@@ -103,8 +114,11 @@ def find_bundles(path: Path) -> dict[str, Bundle]:
     """
     if not path.is_dir():
         raise BundleError(f"{path}: no such folder; name a bundle or a folder of bundles")
-    single = (path / CONFIG).exists() or (path / MODEL).exists()
-    folders = [path] if single else sorted(f for f in path.iterdir() if (f / CONFIG).exists())
+    try:
+        single = (path / CONFIG).exists() or (path / MODEL).exists()
+        folders = [path] if single else sorted(f for f in path.iterdir() if (f / CONFIG).exists())
+    except OSError as error:
+        raise BundleError(f"{error.filename}: cannot be read: {error.strerror}") from error
     if not folders:
         raise BundleError(f"{path}: no bundle in it; `heed train DATA --out {path}/NAME` makes one")
     bundles: dict[str, Bundle] = {}
@@ -118,7 +132,13 @@ def find_bundles(path: Path) -> dict[str, Bundle]:
 
 
 def write_bundle(
-    path: Path, config: dict[str, Any], model: bytes, tokenizer: str, card: str, *, force: bool = False
+    path: Path,
+    config: dict[str, Any],
+    model: bytes,
+    tokenizer: str,
+    card: str,
+    *,
+    force: bool = False,
 ) -> Bundle:
     """Write a bundle folder in one step and load it again; `sha256` is filled in.
 
@@ -153,7 +173,9 @@ def check_free(path: Path, *, force: bool) -> None:
     if not path.is_dir() or not (path / CONFIG).exists():
         raise DataError(f"{path}: exists and is not a bundle; name another place with --out")
     if not force:
-        raise DataError(f"{path}: a bundle is there already; name another --out, or add --force to replace it")
+        raise DataError(
+            f"{path}: a bundle is there already; name another --out, or add --force to replace it"
+        )
 
 
 def _read(path: Path, name: str) -> bytes:
@@ -167,7 +189,9 @@ def _read_config(path: Path) -> BundleConfig:
     try:
         tree = json.loads(_read(path, CONFIG))
         if isinstance(tree, dict) and tree.get("format", 1) != 1:
-            raise BundleError(f"{path / CONFIG}: format {tree['format']!r} is not 1, the one this Heed reads")
+            raise BundleError(
+                f"{path / CONFIG}: format {tree['format']!r} is not 1, the one this Heed reads"
+            )
         return BundleConfig.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]

@@ -1,6 +1,7 @@
 """Texts in, predictions out: the only place that runs a bundle's ONNX. Needs no PyTorch."""
 
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,14 +70,7 @@ class Classifier:
         Raises:
             InferenceError: the run failed, or a number that came out is not finite.
         """
-        try:
-            outputs: list[Any] = self._session.run(
-                OUTPUTS[explain], {"input_ids": pad(encodings)}, self._options
-            )
-        except Exception as error:  # onnxruntime's own errors share no public base
-            raise InferenceError(f"the network failed: {error}") from error
-        if not all(np.isfinite(output).all() for output in outputs):
-            raise InferenceError("the network gave a number that is not finite")
+        outputs = self._infer([encoding.ids for encoding in encodings], explain)
         logits, attention, contributions = (*outputs, None, None)[:3]
         probabilities = softmax(logits.astype(np.float64) / self.config.temperature)
         return [
@@ -104,6 +98,29 @@ class Classifier:
             predictions.update(zip(group, batch, strict=True))
         return [predictions[place] for place in range(len(texts))]
 
+    def probabilities(self, texts: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        """Classify token ids, such as a text with tokens taken out; returns (n, C).
+
+        Raises:
+            InferenceError: see `run`.
+        """
+        logits = np.empty((len(texts), len(self.config.labels)))
+        for group in length_batches([len(ids) for ids in texts], BATCH_TOKENS):
+            logits[group] = self._infer([texts[place] for place in group], "none")[0]
+        return softmax(logits / self.config.temperature)
+
+    def _infer(self, texts: Sequence[Sequence[int]], explain: Explain) -> list[Any]:
+        """One pass over one batch of token ids: the outputs of `explain`, in order."""
+        try:
+            outputs: list[Any] = self._session.run(
+                OUTPUTS[explain], {"input_ids": pad(texts)}, self._options
+            )
+        except Exception as error:  # onnxruntime's own errors share no public base
+            raise InferenceError(f"the network failed: {error}") from error
+        if not all(np.isfinite(output).all() for output in outputs):
+            raise InferenceError("the network gave a number that is not finite")
+        return outputs
+
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """exp(x_i - max x) / sum_j exp(x_j - max x), over the last axis."""
@@ -126,6 +143,7 @@ def _session(bundle: Bundle, device: Device, threads: int) -> ort.InferenceSessi
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[Any] = ["CPUExecutionProvider"]
     if device != "cpu" and cuda in ort.get_available_providers():
+        _load_cuda()
         # TF32 rounds to ten bits; the tolerances of a bundle are for float32.
         providers.insert(0, (cuda, {"use_tf32": 0}))
     try:
@@ -140,15 +158,28 @@ def _session(bundle: Bundle, device: Device, threads: int) -> ort.InferenceSessi
     return session
 
 
+def _load_cuda() -> None:
+    """Load CUDA from the libraries of the extra `gpu`, where it is installed.
+
+    onnxruntime does not look there by itself, and says at length what it lacks; the provider that
+    the session ends up with says it better.
+    """
+    ort.set_default_logger_severity(4)
+    with redirect_stdout(None):
+        ort.preload_dlls()
+
+
 def _check_tensors(bundle: Bundle, session: ort.InferenceSession) -> None:
     """Run one row of every kind of id and two lengths, and compare the shapes with the config."""
     inputs = {tensor.name: tensor.type for tensor in session.get_inputs()}
     if inputs != {"input_ids": "tensor(int64)"}:
-        raise BundleError(f"{bundle.path}: the model's inputs are {inputs}, not one int64 input_ids")
+        raise BundleError(
+            f"{bundle.path}: the model's inputs are {inputs}, not one int64 input_ids"
+        )
     names = {tensor.name for tensor in session.get_outputs()}
     missing = set(OUTPUTS["contributions"]) - names
     if missing:
-        raise BundleError(f"{bundle.path}: the model lacks the output {sorted(missing)[0]}")
+        raise BundleError(f"{bundle.path}: the model lacks the output {min(missing)}")
     ids = np.zeros((2, min(2, bundle.config.max_tokens)), dtype=np.int64)
     ids[:, 0] = bundle.tokenizer.vocabulary - 1
     classes = len(bundle.config.labels)
@@ -160,5 +191,6 @@ def _check_tensors(bundle: Bundle, session: ort.InferenceSession) -> None:
     for name, output, shape in zip(OUTPUTS["contributions"], outputs, shapes, strict=True):
         if output.shape != shape:
             raise BundleError(
-                f"{bundle.path}: {name} has shape {output.shape} where its labels and tokens make {shape}"
+                f"{bundle.path}: {name} has shape {output.shape} where its labels and tokens "
+                f"make {shape}"
             )
