@@ -1,0 +1,92 @@
+"""What gradients say of the tokens: for comparison, since Heed's own reasons need none of it.
+
+Both follow the logit of the explained class, at the token embeddings before positions are added.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.attributions import Attribution, timed
+from model.bundle import Bundle
+from model.checkpoint import Checkpoint
+from model.errors import DataError
+from model.faithfulness import Subject
+from model.network import Network, NetworkConfig
+from model.tokenizer import length_batches, pad
+
+STEPS = 50
+BATCH_TOKENS = 4096
+
+
+def load_network(folder: Path, bundle: Bundle) -> Network:
+    """The network of a checkpoint folder, on condition that the bundle was made of it.
+
+    Raises:
+        DataError: it was not, or there is no checkpoint.
+    """
+    checkpoint = Checkpoint(folder)
+    job = checkpoint.job()
+    tokenizer = checkpoint.tokenizer()
+    if job["labels"] != bundle.config.labels or tokenizer != bundle.tokenizer.to_json():
+        raise DataError(
+            f"{folder}: its labels or its tokenizer are not those of {bundle.path}; name the "
+            "folder that this bundle's training saved to"
+        )
+    network = Network(NetworkConfig(**job["network"]))
+    network.load_state_dict(checkpoint.best())
+    return network.eval().requires_grad_(False)
+
+
+def attribute_by_gradients(network: Network, subjects: Sequence[Subject]) -> dict[str, Attribution]:
+    """By name, `gradient × input` and `integrated gradients`."""
+    once, once_ms = timed(lambda: integrate(network, subjects, steps=1, offset=1.0))
+    many, many_ms = timed(lambda: integrate(network, subjects, steps=STEPS))
+    return {
+        "gradient × input": Attribution(once, "1 and back", once_ms),
+        "integrated gradients": Attribution(many, f"{STEPS} and back", many_ms),
+    }
+
+
+def integrate(
+    network: Network, subjects: Sequence[Subject], steps: int, offset: float = 0.5
+) -> list[NDArray[np.float64]]:
+    """Integrated gradients (Sundararajan et al. 2017) from a baseline of zero embeddings.
+
+    e_t · (1 / m) sum_k dF(a_k e) / de_t, with a_k = (k + offset) / m for k = 0..m-1.
+
+    Args:
+        network: in evaluation mode.
+        subjects: texts and the classes that are explained.
+        steps: m.
+        offset: of a_k in its step; 1 with a single step is gradient × input.
+    """
+    scores: dict[int, NDArray[np.float64]] = {}
+    for group in length_batches([len(subject.ids) for subject in subjects], BATCH_TOKENS):
+        ids = torch.from_numpy(pad([subjects[place].ids for place in group]))
+        labels = torch.tensor([subjects[place].label for place in group])
+        embedded = network.embedding(ids).detach()  # (B, T, D)
+        gradient = torch.zeros_like(embedded)
+        for step in range(steps):
+            gradient += _gradient(network, ids, labels, (step + offset) / steps * embedded)
+        products = (gradient * embedded).sum(dim=-1).double() / steps  # (B, T)
+        for row, place in zip(products.numpy(), group, strict=True):
+            scores[place] = row[: len(subjects[place].ids)]
+    return [scores[place] for place in range(len(subjects))]
+
+
+def _gradient(network: Network, ids: Tensor, labels: Tensor, embedded: Tensor) -> Tensor:
+    """dF/de at other embeddings (B, T, D) than those of the ids."""
+    leaf = embedded.detach().requires_grad_()
+    hook = network.embedding.register_forward_hook(lambda *_: leaf)
+    try:
+        logits = network(ids).logits
+    finally:
+        hook.remove()
+    chosen = logits.gather(1, labels[:, None]).sum()
+    (gradient,) = torch.autograd.grad(chosen, leaf)
+    return gradient
