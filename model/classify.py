@@ -1,0 +1,71 @@
+"""`heed classify`: texts in, answers out, as the API would give them. Needs no PyTorch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from model.answer import Unit, answer
+from model.bundle import Bundle
+from model.classifier import Classifier, Device, Explain
+from model.errors import DataError, TextError
+from model.shading import to_html
+
+
+def classify(
+    bundle: Path,
+    texts: Sequence[str],
+    *,
+    explain: Explain = "attention",
+    explain_label: str | None = None,
+    unit: Unit = "token",
+    top_k: int | None = None,
+    min_confidence: float | None = None,
+    device: Device = "cpu",
+) -> list[dict[str, Any]]:
+    """Answer each text; see `answer` for the options.
+
+    Raises:
+        TextError: a text has nothing to read in it, or `explain_label` is no label.
+        BundleError, DeviceError, InferenceError: see `Classifier`.
+    """
+    classifier = Classifier(Bundle.load(bundle), device)
+    config = classifier.config
+    if explain_label is not None and explain_label not in config.labels:
+        named = ", ".join(config.labels[:10]) + (", …" if len(config.labels) > 10 else "")
+        raise TextError(
+            f"--explain-label {explain_label}: {config.name} has no such label; it has {named}"
+        )
+    for place, text in enumerate(texts, start=1):
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise TextError(f"text {place}: is not valid UTF-8; write it in UTF-8")
+        try:
+            classifier.encode(text)
+        except TextError as error:
+            raise TextError(f"text {place}: {error}") from error
+    return [
+        {"model": config.name, "version": config.version}
+        | answer(
+            prediction,
+            config,
+            text=text,
+            explain=explain,
+            explain_label=explain_label,
+            unit=unit,
+            top_k=top_k,
+            min_confidence=min_confidence,
+        )
+        for text, prediction in zip(texts, classifier.predict(texts, explain), strict=True)
+    ]
+
+
+def save(texts: Sequence[str], answers: Sequence[dict[str, Any]], file: Path) -> None:
+    """Write the answers as one self-contained HTML page, for reports.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(to_html(texts, answers), encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{file}: cannot be written: {error.strerror}") from error

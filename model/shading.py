@@ -1,0 +1,206 @@
+"""The reasons of an answer to look at: shaded words in the terminal and in an HTML file.
+
+Both take a text and its answer, as `model.answer` makes it. Words are shaded by contribution where
+the answer has contributions, else by attention. Blue raised the score, orange lowered it: these
+stay apart for every kind of colour blindness, and the sign stands in text as well.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from itertools import pairwise
+from typing import Any
+
+from rich.style import Style
+from rich.text import Text
+
+FAINT = 0.06
+"""Of the strongest word's shade; words below it stay as they are."""
+STRONGEST = 6
+"""Words that are named with their numbers."""
+MOST_LABELS = 5
+"""Labels whose probability is shown."""
+
+_SHADES = {"looked": (63, 191, 155), "for": (110, 175, 245), "against": (245, 165, 85)}  # RGB
+_WHITE = 245
+_OBEYED = {code: 0x2400 + code for code in range(32) if code not in b"\n\t"} | {
+    0x7F: 0x2421,
+    **dict.fromkeys([*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD),
+}
+"""What a terminal would obey (escapes, changes of direction), and what is shown instead."""
+
+
+@dataclass
+class Piece:
+    """A part of a text: a word, with its numbers, or what stands between words, without."""
+
+    start: int
+    end: int
+    attention: float | None = None
+    contribution: float | None = None
+
+    @property
+    def weight(self) -> float:
+        """What it is shaded by: the contribution if there is one, else the attention."""
+        return self.contribution if self.contribution is not None else self.attention or 0.0
+
+    @property
+    def kind(self) -> str:
+        """`looked`, `for` or `against`."""
+        if self.contribution is None:
+            return "looked"
+        return "for" if self.contribution >= 0 else "against"
+
+
+def pieces(text: str, tokens: Iterable[Mapping[str, Any]]) -> list[Piece]:
+    """Cut a text at its tokens; the pieces in order are the text, exactly.
+
+    Spans may coincide or overlap, where normalisation made one character several tokens: those
+    become one piece, and their numbers are summed.
+    """
+    words = [Piece(0, 0)]
+    for token in sorted(tokens, key=lambda token: int(token["start"])):
+        numbers = token["attention"], token.get("contribution")
+        new = Piece(token["start"], token["end"], *numbers)
+        last = words[-1]
+        if new.start < last.end and last.attention is not None and new.attention is not None:
+            last.end = max(last.end, new.end)
+            last.attention += new.attention
+            if last.contribution is not None and new.contribution is not None:
+                last.contribution += new.contribution
+        else:
+            words.append(new)
+    words.append(Piece(len(text), len(text)))
+    between = [Piece(left.end, right.start) for left, right in pairwise(words)]
+    return [
+        piece
+        for pair in zip(words[:-1], between, strict=True)
+        for piece in pair
+        if piece.start < piece.end
+    ]
+
+
+def to_terminal(text: str, answer: Mapping[str, Any]) -> Text:
+    """Label, probabilities, the shaded text and its strongest words, each on lines of their own.
+
+    Without colour the strongest words and their numbers still tell the reasons.
+    """
+    shown = Text()
+    shown.append(_printable(_verdict(answer)), style="bold")
+    shown.append("   " + _printable(_probabilities(answer)) + "\n")
+    if "tokens" not in answer:
+        return shown
+    cut = pieces(text, answer["tokens"])
+    most = _strongest_weight(cut)
+    for piece in cut:
+        style = _style(piece, most) if piece.attention is not None else ""
+        if piece is cut[-1] and piece.attention is None and answer["truncated"]:
+            style = "dim"
+        shown.append(_printable(text[piece.start : piece.end]), style=style)
+    shown.append(f"\n{_printable(_reasons(text, cut, answer))}\n", style="dim")
+    if answer["truncated"]:
+        shown.append("The end of the text was not read.\n", style="dim")
+    return shown
+
+
+def to_html(texts: Sequence[str], answers: Sequence[Mapping[str, Any]], title: str = "Heed") -> str:
+    """One self-contained page with an article for each text: no script, nothing from elsewhere."""
+    head = [
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(title)}</title>",
+        f"<style>\n{(files('model') / 'shading.css').read_text('utf-8')}</style>",
+        f"</head>\n<body>\n<h1>{escape(title)}</h1>",
+    ]
+    body = [_article(text, answer) for text, answer in zip(texts, answers, strict=True)]
+    return "\n".join([*head, *body, "</body>\n</html>\n"])
+
+
+def _article(text: str, answer: Mapping[str, Any]) -> str:
+    bars = "".join(
+        f'<li style="--share:{share:.4f}"><bdi>{escape(label)}</bdi> <span>{share:.1%}</span></li>'
+        for label, share in list(answer["probabilities"].items())[:MOST_LABELS]
+    )
+    parts = [f"<h2><bdi>{escape(_verdict(answer))}</bdi></h2>", f"<ul>{bars}</ul>"]
+    parts.append(f'<p class="text" dir="auto">{to_marks(text, answer)}</p>')
+    if "tokens" in answer:
+        parts.append(f"<p>{escape(_reasons(text, pieces(text, answer['tokens']), answer))}</p>")
+    if answer["truncated"]:
+        parts.append("<p>The grey end of the text was not read.</p>")
+    return "<article>\n" + "\n".join(parts) + "\n</article>"
+
+
+def to_marks(text: str, answer: Mapping[str, Any]) -> str:
+    """The text as HTML, each word a `<mark>` with its numbers; `shading.css` colours them."""
+    if "tokens" not in answer:
+        return escape(text)
+    cut = pieces(text, answer["tokens"])
+    most = _strongest_weight(cut)
+    unread = answer["truncated"] and cut[-1].attention is None
+    words = "".join(_mark(text, piece, most) for piece in (cut[:-1] if unread else cut))
+    if unread:
+        words += f'<span class="unread">{escape(text[cut[-1].start :])}</span>'
+    return words
+
+
+def _mark(text: str, piece: Piece, most: float) -> str:
+    word = escape(text[piece.start : piece.end])
+    if piece.attention is None:
+        return word
+    share = abs(piece.weight) / most if most else 0.0
+    numbers = f"attention {piece.attention:.3f}"
+    sign = ""
+    if piece.contribution is not None:
+        numbers += f", contribution {_signed(piece.contribution)}"
+        if share >= FAINT:
+            sign = f' data-sign="{_signed(piece.contribution)[0]}"'
+    style = f"--share:{share:.3f}"
+    return f'<mark class="{piece.kind}" style="{style}" title="{numbers}"{sign}>{word}</mark>'
+
+
+def _style(piece: Piece, most: float) -> Style | str:
+    share = abs(piece.weight) / most if most else 0.0
+    if share < FAINT:
+        return ""
+    red, green, blue = (round(_WHITE + (full - _WHITE) * share) for full in _SHADES[piece.kind])
+    # Ink of its own, so that it can be read on a dark terminal and on a light one.
+    background = f"#{red:02x}{green:02x}{blue:02x}"
+    return Style(color="#101010", bgcolor=background, underline=piece.kind == "against" or None)
+
+
+def _strongest_weight(cut: Sequence[Piece]) -> float:
+    return max((abs(piece.weight) for piece in cut), default=0.0)
+
+
+def _verdict(answer: Mapping[str, Any]) -> str:
+    return "not sure" if answer["label"] is None else str(answer["label"])
+
+
+def _probabilities(answer: Mapping[str, Any]) -> str:
+    shown = list(answer["probabilities"].items())[:MOST_LABELS]
+    return "  ".join(f"{label} {share:.1%}" for label, share in shown)
+
+
+def _reasons(text: str, cut: Sequence[Piece], answer: Mapping[str, Any]) -> str:
+    words = [piece for piece in cut if piece.attention is not None]
+    strongest = sorted(words, key=lambda piece: -abs(piece.weight))[:STRONGEST]
+    write = _signed if "explain_label" in answer else "{:.3f}".format
+    named = ", ".join(f"{text[word.start : word.end]} {write(word.weight)}" for word in strongest)
+    if "explain_label" not in answer:
+        return f"Looked at most: {named}."
+    total = answer["logit"] - answer["bias"]
+    return (
+        f"The score of “{answer['explain_label']}” was moved most by: {named}. "
+        f"Score {_signed(answer['logit'])} = bias {_signed(answer['bias'])} "
+        f"and all words {_signed(total)}."
+    )
+
+
+def _signed(value: float) -> str:
+    """A number with its sign, the minus as long as the plus."""
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def _printable(text: str) -> str:
+    return text.translate(_OBEYED)
