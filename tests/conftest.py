@@ -13,6 +13,8 @@ from tests.texts import reviews, write_csv
 SIZES = ("--width", 32, "--epochs", 12, "--terms", "made for the tests")
 """Options of the bundle `trained`."""
 
+pytest_plugins = ["tests.chromium"]
+
 IN_CI = os.environ.get("CI") == "true"
 
 
@@ -65,6 +67,14 @@ def trained(
     out = tmp_path_factory.mktemp("bundles") / "reviews"
     heed("train", train_csv, "--out", out, "--test", test_csv, "--checkpoint", checkpoint, *SIZES)
     return out
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny sentence encoder."""
+    from tests import encoders  # it needs transformers, which takes seconds to load
+
+    return encoders.bert(tmp_path_factory.mktemp("encoders") / "bert")
 
 
 @pytest.fixture(scope="session")

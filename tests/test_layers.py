@@ -15,9 +15,7 @@ TEXTS = [[5, 9, 2], [7], [3, 3, 8, 1, 12, 4, 19], [1, 2]]
 def network(request: pytest.FixtureRequest) -> Network:
     """A small network with random weights, biases included."""
     torch.manual_seed(4)
-    config = NetworkConfig(
-        vocabulary=20, classes=3, max_tokens=16, width=16, blocks=request.param
-    )
+    config = NetworkConfig(vocabulary=20, classes=3, max_tokens=16, width=16, blocks=request.param)
     network = Network(config).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.5)

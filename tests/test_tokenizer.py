@@ -69,6 +69,25 @@ def test_a_long_text_is_quick() -> None:
     assert TOKENIZER.encode(" " * 200_000 + "film", 16).ids == TOKENIZER.ids("film")
 
 
+@pytest.mark.parametrize("gap", [" ", "\n", "\0", "\u200b\u3000", "\ufeff"])
+@pytest.mark.parametrize("length", [1, 31, 32, 33, 100_000])
+def test_a_gap_of_any_length_parts_words_and_moves_no_place(gap: str, length: int) -> None:
+    words = ["film", "wonderful", "x", "film"]
+    text = (gap * length).join(words)
+    encoding = TOKENIZER.encode(text, 256)
+    assert encoding.ids == [number for word in words for number in TOKENIZER.ids(word)]
+    assert encoding.truncated is False
+    assert encoding.spans[0] == (0, 4)
+    assert encoding.spans[-1] == (len(text) - 4, len(text))
+
+
+@pytest.mark.parametrize("text", ["x", "1", "👍\u200d", "a\u0301\u0323", "!\u0301", "\ufdfa", "好"])
+def test_a_text_without_spaces_is_read_no_further_than_needed(text: str) -> None:
+    encoding = TOKENIZER.encode(text * (2_000_000 // len(text)), 256)
+    assert (len(encoding.ids), encoding.truncated) == (256, True)
+    assert len(encoding.source.ids) < 100_000
+
+
 def test_saved_is_loaded() -> None:
     again = Tokenizer.from_json(TOKENIZER.to_json())
     text = " ".join(PIECES)

@@ -1,0 +1,85 @@
+"""`heed classify`, as a person and as a program run it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.command import heed
+
+TEXTS = ("A wonderful, gripping film", "这家酒店很差 <b>", "ok")
+
+
+def test_json_is_a_line_a_text_as_the_api_answers(trained: Path) -> None:
+    lines = heed("classify", trained, *TEXTS, "--json").stdout.splitlines()
+    assert len(lines) == len(TEXTS)
+    for text, line in zip(TEXTS, lines, strict=True):
+        answer = json.loads(line)
+        assert list(answer) == [
+            "model", "version", "label", "probabilities", "tokens", "truncated"
+        ]  # fmt: skip
+        assert answer["model"] == "reviews"
+        assert answer["label"] == next(iter(answer["probabilities"]))
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-6)
+        assert all(
+            text[token["start"] : token["end"]] == token["text"] for token in answer["tokens"]
+        )
+
+
+def test_options_are_those_of_the_api(trained: Path) -> None:
+    options = [
+        "--json", "--explain", "contributions", "--explain-label", "negative",
+        "--unit", "word", "--top-k", 1, "--min-confidence", 1,
+    ]  # fmt: skip
+    answer = json.loads(heed("classify", trained, TEXTS[0], *options).stdout)
+    assert answer["label"] is None
+    assert len(answer["probabilities"]) == 1
+    assert answer["explain_label"] == "negative"
+    assert [token["text"] for token in answer["tokens"]] == TEXTS[0].replace(",", " ,").split()
+    total = answer["bias"] + sum(token["contribution"] for token in answer["tokens"])
+    assert total == pytest.approx(answer["logit"], abs=1e-4)
+    none = json.loads(heed("classify", trained, TEXTS[0], "--json", "--explain", "none").stdout)
+    assert "tokens" not in none
+
+
+def test_a_person_sees_label_probabilities_and_words(trained: Path) -> None:
+    shown = heed("classify", trained, TEXTS[0]).stdout
+    answer = json.loads(heed("classify", trained, TEXTS[0], "--json").stdout)
+    assert answer["label"] in shown
+    assert f"{answer['probabilities'][answer['label']]:.1%}" in shown
+    assert TEXTS[0] in shown
+    assert "\x1b" not in shown, "no colour codes where there is no terminal"
+
+
+def test_save_writes_a_page(trained: Path, tmp_path: Path) -> None:
+    heed("classify", trained, *TEXTS, "--save", tmp_path / "new" / "page.html")
+    page = (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
+    assert page.count("<article>") == len(TEXTS)
+    assert "&lt;" in page
+    done = heed("classify", trained, "ok", "--save", tmp_path, check=False)
+    assert (done.returncode, "cannot be written" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("fine", " \t"), "text 2: the text has nothing to read"),
+        (("fine", "--explain-label", "neutral"), "it has negative, positive"),
+        (("fine", "--unit", "sentence"), "--unit"),
+        ((), "Missing argument"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(
+    trained: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    done = heed("classify", trained, *arguments, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("heed: ")
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_folder_that_is_no_bundle_is_named(tmp_path: Path) -> None:
+    done = heed("classify", tmp_path / "nothing", "fine", check=False)
+    assert (done.returncode, str(tmp_path / "nothing") in done.stderr) == (2, True)

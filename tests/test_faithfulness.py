@@ -1,0 +1,247 @@
+"""Measures of explanations, on networks whose right explanation is known."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from model.errors import DataError
+from model.explanations import measure
+from model.faithfulness import (
+    LEAVE_ONE_OUT,
+    SHARES,
+    Deletion,
+    Ids,
+    Subject,
+    area,
+    area_limits,
+    comprehensiveness,
+    leave_one_out,
+    rank_correlation,
+    sign_agreement,
+    sufficiency,
+)
+from model.marks import Marks, average_precision, has_marks, precision_at_marks, read_marked
+from tests.command import heed
+
+EFFECTS = np.array([0.0, 0.9, -0.4, 0.3, 0.1, -0.05, 0.6, 0.2, -0.2, 0.15, 0.02])
+"""What each token id adds to the logit of class 1 of the linear network."""
+
+
+def linear(texts: Sequence[Ids]) -> NDArray[np.float64]:
+    """Probabilities (n, 2) of a network that adds up one number a token."""
+    positive = expit([sum(EFFECTS[token] for token in ids) for ids in texts])
+    return np.stack([1 - positive, positive], axis=1)
+
+
+def make(*ids: int) -> tuple[Deletion, Subject]:
+    deletion = Deletion(linear, np.array([0.5, 0.5]))
+    return deletion, Subject(ids, 1, float(linear([ids])[0, 1]))
+
+
+def test_leave_one_out_of_a_linear_network_is_its_contributions() -> None:
+    """In rank and sign; the sigmoid only bends the size."""
+    ids = tuple(range(1, 11))
+    deletion, subject = make(*ids)
+    (effects,) = leave_one_out(deletion, [subject])
+    contributions = EFFECTS[list(ids)]
+    assert rank_correlation(contributions, effects) == pytest.approx(1)
+    assert sign_agreement(contributions, effects).all()
+    without_first = linear([ids[1:]])[0, 1]
+    assert effects[0] == pytest.approx(subject.probability - without_first)
+
+
+def test_deletions_are_those_that_were_asked_for() -> None:
+    seen: list[Ids] = []
+
+    def predict(texts: Sequence[Ids]) -> NDArray[np.float64]:
+        seen.extend(texts)
+        return linear(texts)
+
+    subject = Subject((7, 8, 9, 10, 7), 1, float(linear([(7, 8, 9, 10, 7)])[0, 1]))
+    deletion = Deletion(predict, np.array([0.5, 0.5]))
+    scores = np.array([0.1, 0.5, -1.0, 0.4, 0.2])  # order of places: 1, 3, 4, 0, 2
+    fall = comprehensiveness(deletion, [subject], [scores])
+    # 5, 10 and 20 % of five tokens are one, 50 % are three
+    assert seen == [(7, 9, 10, 7), (7, 9)]
+    assert fall.shape == (1, len(SHARES))
+    assert fall[0, -1] == pytest.approx(subject.probability - linear([(7, 9)])[0, 1])
+    seen.clear()
+    sufficiency(deletion, [subject], [scores])
+    assert seen == [(8,), (8, 10, 7)]
+    sufficiency(deletion, [subject], [scores])
+    assert seen == [(8,), (8, 10, 7)], "what is known is not run again"
+
+
+def test_a_text_of_one_token_leaves_the_empty_one() -> None:
+    deletion = Deletion(linear, np.array([0.2, 0.8]))
+    subject = Subject((1,), 1, float(linear([(1,)])[0, 1]))
+    assert leave_one_out(deletion, [subject])[0] == pytest.approx([subject.probability - 0.8])
+    assert sufficiency(deletion, [subject], [np.array([1.0])]) == pytest.approx(np.zeros((1, 4)))
+
+
+def test_the_search_finds_the_best_and_the_worst_order() -> None:
+    deletion, subject = make(1, 2, 3, 5, 6, 8)
+    low, high = area_limits(deletion, subject)
+    best = [int(place) for place in np.argsort(-EFFECTS[list(subject.ids)])]
+    assert high == pytest.approx(area(deletion, subject, best))
+    assert low == pytest.approx(area(deletion, subject, best[::-1]))
+    assert low < area(deletion, subject, range(6)) < high
+
+
+def test_the_truth_is_measured_as_perfect_and_chance_as_chance() -> None:
+    random = np.random.default_rng(0)
+    texts = [tuple(random.integers(1, 11, 12).tolist()) for _ in range(40)]
+    subjects = [Subject(ids, 1, float(linear([ids])[0, 1])) for ids in texts]
+    deletion = Deletion(linear, np.array([0.5, 0.5]))
+    truth = [EFFECTS[list(ids)] for ids in texts]
+    scores = {
+        "truth": truth,
+        "opposite": [-effects for effects in truth],
+        "random": [random.uniform(-1, 1, 12) for _ in texts],
+        LEAVE_ONE_OUT: leave_one_out(deletion, subjects),
+    }
+    marks = [
+        Marks(np.arange(12), (effects > 0.5).astype(float), np.sign(effects)) for effects in truth
+    ]
+    rows = measure(subjects, scores, deletion, marks)
+    assert rows["truth"]["normalised_comprehensiveness"] == pytest.approx(1)
+    assert rows["truth"]["normalised_sufficiency"] == pytest.approx(0)
+    assert rows["opposite"]["normalised_comprehensiveness"] == pytest.approx(0)
+    assert rows["truth"]["rank_correlation"] == pytest.approx(1, abs=0.02)
+    assert rows["opposite"]["rank_correlation"] == pytest.approx(-1, abs=0.02)
+    assert rows["truth"]["polarity_agreement"] == 1
+    assert rows["opposite"]["polarity_agreement"] == 0
+    assert rows["random"]["polarity_agreement"] == pytest.approx(0.5, abs=0.1)
+    for measured in ("average_precision", "precision_at_marks", "marks_polarity_agreement"):
+        assert rows["truth"][measured] == 1
+        assert rows["random"][measured] < 0.7
+    order = sorted(rows, key=lambda method: rows[method]["comprehensiveness_20%"])
+    assert order[:2] == ["opposite", "random"]
+    marked = [mark.marked.mean() for mark in marks if mark.marked.any()]
+    assert rows["random"]["base_rate"] == pytest.approx(np.mean(marked))
+
+
+def test_precision_of_a_ranking_by_hand() -> None:
+    marks = np.array([True, False, True, False])
+    assert average_precision(np.array([4.0, 3, 2, 1]), marks) == pytest.approx((1 + 2 / 3) / 2)
+    assert precision_at_marks(np.array([4.0, 3, 2, 1]), marks) == 0.5
+    assert average_precision(np.array([4.0, 1, 3, 2]), marks) == 1
+
+
+def test_tokens_are_summed_into_the_words_that_people_marked(tmp_path: Path) -> None:
+    row = {"label": "x", "tokens": ["do", "n't", "go"], "rationale": [0, 1, 0]}
+    data = tmp_path / "marked.jsonl"
+    data.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    rows, (text,) = read_marked(data)
+    assert (rows.texts, rows.labels, list(rows.rows)) == (["do n't go"], ["x"], [1])
+    tokens = [(0, 2), (3, 4), (4, 6), (7, 9)]
+    marks = text.align(tokens, [])
+    assert marks.sums(np.array([1.0, 2, 4, 8])).tolist() == [1, 6, 8]
+    assert marks.marked.tolist() == [False, True, False]
+    cut = text.align(tokens[:3], [])
+    assert cut.marked.tolist() == [False, True], "what was not read is not judged"
+
+
+@pytest.mark.parametrize(
+    ("row", "values"),
+    [
+        ({"text": "a bad film", "rationale": [0, 1, 0]}, [0, 1, 0]),
+        ({"text": "a bad film", "attention": [0.1, 0.8, 0.1]}, [0.1, 0.8, 0.1]),
+        ({"text": "a bad film", "attention": [[0, 1, 0], [0, 1, 1]]}, [0, 1, 0.5]),
+        (
+            {"text": "a  bad film", "tokens": ["a", "bad", "film"], "rationale": [0, 1, 0]},
+            [0, 1, 0],
+        ),
+        ({"text": "a bad film", "spans": [[3, 5]]}, [0, 1, 0]),
+    ],
+)
+def test_marks_come_in_several_forms(
+    tmp_path: Path, row: dict[str, object], values: list[float]
+) -> None:
+    data = tmp_path / "marked.jsonl"
+    data.write_text(json.dumps(row | {"label": 1}) + "\n", encoding="utf-8")
+    assert has_marks(data)
+    _, (text,) = read_marked(data)
+    words = [
+        (text.text.index(word), text.text.index(word) + len(word)) for word in ("a", "bad", "film")
+    ]
+    assert text.align(words, words).values.tolist() == values
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": "a bad film", "rationale": [0, 1]},
+        {"text": "a bad film", "rationale": [0, -1, 0]},
+        {"text": "a bad film", "rationale": ["x", 1, 0]},
+        {"text": "a bad film", "rationale": [0, math.nan, 0]},
+        {"text": "a bad film", "spans": [[3]]},
+        {"rationale": [0, 1, 0]},
+    ],
+)
+def test_marks_that_do_not_fit_are_named(tmp_path: Path, row: dict[str, object]) -> None:
+    data = tmp_path / "marked.jsonl"
+    data.write_text(json.dumps(row | {"label": "x"}) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"marked\.jsonl, row 1: its marks"):
+        read_marked(data)
+
+
+def test_rows_without_a_label_are_left_out(tmp_path: Path) -> None:
+    lines = [
+        {"text": "so", "label": "neutral", "tokens": ["so"], "token_sentiment": [2]},
+        {"text": "bad", "label": "very negative", "binary": "negative", "rationale": [1],
+         "token_sentiment": [0]},
+    ]  # fmt: skip
+    data = tmp_path / "marked.jsonl"
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    rows, texts = read_marked(data)
+    assert (rows.labels, list(rows.rows)) == (["negative"], [2])
+    assert texts[0].polarity.tolist() == [2], "a negative word speaks for the label negative"
+
+
+@pytest.fixture
+def marked_reviews(tmp_path: Path) -> Path:
+    """Reviews whose one telling word is marked."""
+    lines = []
+    for number in range(40):
+        word, label = (("wonderful", "positive"), ("dreadful", "negative"))[number % 2]
+        tokens = ["The", "film", "was", word, "."]
+        lines.append({"tokens": tokens, "label": label, "rationale": [0, 0, 0, 1, 0]})
+    data = tmp_path / "marked.jsonl"
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return data
+
+
+def test_the_command_compares_ways_of_explaining(
+    trained: Path, checkpoint: Path, marked_reviews: Path
+) -> None:
+    options = ("--explanations", "--checkpoint", checkpoint)
+    found = json.loads(heed("evaluate", trained, marked_reviews, "--json", *options).stdout)
+    methods = found["explanations"]["methods"]
+    assert list(methods) == [
+        "random", "attention", "contributions", "leave one out", "gradient × input",
+        "integrated gradients",
+    ]  # fmt: skip
+    assert found["explanations"]["n"] == found["accuracy"] * 40
+    assert methods["random"]["base_rate"] == pytest.approx(0.2)
+    assert methods["contributions"]["average_precision"] > 0.8
+    assert methods["contributions"]["passes"] == methods["attention"]["passes"] == "0"
+    assert (
+        methods["integrated gradients"]["milliseconds"] > methods["contributions"]["milliseconds"]
+    )
+    text = heed("evaluate", trained, marked_reviews, "--explanations").stdout
+    assert "contributions" in text
+    assert "MAP" in text
+
+
+def test_explanations_are_compared_without_marks_too(trained: Path, test_csv: Path) -> None:
+    options = ("--json", "--explanations", "--limit", 10)
+    found = json.loads(heed("evaluate", trained, test_csv, *options).stdout)["explanations"]
+    assert (found["n"], found["marked"]) == (10, False)
+    assert "average_precision" not in found["methods"]["contributions"]
