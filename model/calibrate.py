@@ -1,5 +1,7 @@
 """Make probabilities mean what they say: one temperature, fitted on dev (Guo et al. 2017)."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
@@ -7,7 +9,7 @@ from scipy.optimize import minimize_scalar
 HOTTEST = 20.0
 
 
-def fit_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+def fit_temperature(logits: NDArray[np.floating[Any]], truth: NDArray[np.int64]) -> float:
     """The T for which softmax(logits / T) has the least cross-entropy.
 
     The target of a row is 1 - 1 / (N + 2), not 1, as if one more row had been wrong (Platt 1999):

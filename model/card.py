@@ -1,7 +1,9 @@
 """The model card: the bundle's README.md, with the front matter that model hubs read."""
 
 import json
+from typing import Any
 
+from model.abstain import in_words
 from model.bundle import MODEL, BundleConfig
 
 TEMPLATE = """\
@@ -24,8 +26,8 @@ heed classify . "{example}"
 **Intended for** texts like those it was trained on, one label a text. **Not for** texts of \
 another kind, language or time without checking it there first, nor for decisions about people \
 that nobody looks at. It reads the first {max_tokens} tokens of a text; the answer says when there \
-were more. It learnt from its training text alone, with whatever that text has of error and \
-prejudice, and it gives a label to texts that have none{abstaining}.
+were more. It learnt from {sources}, with whatever that has of error and prejudice, and it gives \
+a label to texts that have none{abstaining}.
 
 ## Data
 
@@ -38,7 +40,7 @@ prejudice, and it gives a label to texts that have none{abstaining}.
 ```
 
 Seed {seed}, {date}. Equal data, seed, versions and machine give equal files. Of at most {epochs} \
-epochs the one that did best on the dev rows was kept.
+epochs the one that did best on the dev rows was kept.{pretrained}
 
 ## Figures
 
@@ -47,7 +49,8 @@ Measured on the files of this bundle.
 {figures}
 
 ECE is the expected calibration error over 15 equal-width bins. Probabilities are softmax(logits / \
-{temperature:.3f}); the temperature was fitted on the dev rows, so that their ECE flatters a little.
+{temperature:.3f}); the temperature was fitted on the dev rows, so that their ECE flatters a \
+little.{threshold}
 
 ## Inside
 
@@ -82,6 +85,9 @@ def model_card(config: BundleConfig, example: str, model_bytes: int) -> str:
         "model_name": config.name,
         "datasets": [training["data"]],
     }
+    encoders = _encoders(training)
+    if encoders:
+        front_matter["base_model"] = encoders
     rows = training["rows"]
     data = [
         f"{training['data']}: "
@@ -112,8 +118,13 @@ def model_card(config: BundleConfig, example: str, model_bytes: int) -> str:
         labels=named + more,
         example=_in_shell(example),
         max_tokens=config.max_tokens,
+        sources=" and ".join(["its training text", *encoders])
+        if encoders
+        else "its training text alone",
+        pretrained=_pretrained(training),
+        threshold=_paragraph(in_words(config)),
         abstaining=""
-        if config.min_confidence is None
+        if not config.min_confidence
         else f", unless its probability is below {config.min_confidence:.2f}: then it gives none",
         data="\n".join(data),
         command=training["command"],
@@ -138,6 +149,39 @@ def model_card(config: BundleConfig, example: str, model_bytes: int) -> str:
         difference=training["parity"]["difference"],
         compared=training["parity"]["texts"],
     )
+
+
+def _encoders(training: dict[str, Any]) -> list[str]:
+    """Names of the pretrained encoders that it learnt from, each once."""
+    named = [training.get("init_embeddings"), (training.get("teacher") or {}).get("name")]
+    return list(dict.fromkeys(name for name in named if name))
+
+
+def _pretrained(training: dict[str, Any]) -> str:
+    """What the encoders gave."""
+    words = ""
+    if start := training.get("init_embeddings"):
+        words += f"Its embedding table started from the token vectors of {start}."
+    if teacher := training.get("teacher"):
+        extra = [
+            f"{teacher[kind]:,} {what}"
+            for kind, what in (
+                ("unlabelled", "texts without labels"),
+                ("augmented", "texts made of pieces of the training rows"),
+            )
+            if teacher[kind]
+        ]
+        words += (
+            f" It was taught by {teacher['name']}, fine-tuned on the training rows to an accuracy "
+            f"of {teacher['dev_accuracy']:.4f} on dev, which labelled "
+            + " and ".join(["them", *extra])
+            + "."
+        )
+    return _paragraph(words.strip())
+
+
+def _paragraph(words: str) -> str:
+    return f"\n\n{words}" if words else ""
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

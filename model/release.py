@@ -1,6 +1,7 @@
 """From a trained network to a bundle that is checked, calibrated and scored."""
 
 import platform
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from model.abstain import choose_threshold
 from model.bundle import Bundle, BundleConfig, write_bundle
 from model.calibrate import fit_temperature
 from model.card import model_card
-from model.classifier import Classifier, Prediction, softmax
+from model.classifier import Classifier, softmax
 from model.data import Labelled, label_ids
 from model.evaluate import evaluate
 from model.export import ShippedNetwork, check_parity, to_onnx
@@ -23,12 +25,23 @@ PARITY_TEXTS = 256
 TOOLS = ("heed-classifier", "torch", "onnx", "tokenizers", "numpy")
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that nothing was learnt from."""
+
+    dev: Labelled
+    """To calibrate, check parity and choose a threshold on."""
+    test: Labelled | None
+    """To score as well."""
+    out_of_scope: Labelled | None
+    """Texts that no label fits, to choose a threshold on."""
+
+
 def release(
     network: Network,
     tokenizer: Tokenizer,
     job: dict[str, Any],
-    dev: Labelled,
-    test: Labelled | None,
+    held_out: HeldOut,
     out: Path,
     *,
     force: bool,
@@ -39,8 +52,7 @@ def release(
         network: with its best weights.
         tokenizer: what it was trained with.
         job: as `Checkpoint.begin` takes it.
-        dev: rows to calibrate and check parity on.
-        test: rows to score as well.
+        held_out: rows to do it with.
         out: where to.
         force: replace what is there.
 
@@ -63,29 +75,48 @@ def release(
         tools=_tools(),
     )
     classifier = Classifier(Bundle(out, draft, tokenizer, model))
-    texts = _of_many_lengths(dev.texts)
+    texts = _of_many_lengths(held_out.dev.texts)
     difference = check_parity(shipped, classifier, texts)
-
-    found = classifier.predict(dev.texts, "none")
-    temperature = fit_temperature(_logits(found), label_ids(dev, draft.labels))
-    scores = {}
-    for part, labelled in (("dev", dev), ("test", test)):
-        if labelled is None:
-            continue
-        logits = _logits(found if labelled is dev else classifier.predict(labelled.texts, "none"))
-        probabilities = softmax(logits.astype(np.float64) / temperature)
-        truth = label_ids(labelled, draft.labels)
-        scores[part] = evaluate(probabilities, truth, draft.labels).summary()
     training = job["training"] | {"parity": {"texts": len(texts), "difference": difference}}
-    config = draft.model_copy(
-        update={"temperature": temperature, "scores": scores, "training": training}
-    )
-    card = model_card(config, min(dev.texts, key=lambda text: abs(len(text) - 40)), len(model))
+    measured = _measure(classifier, held_out, training.get("abstaining"))
+    config = draft.model_copy(update={"training": training} | measured)
+    example = min(held_out.dev.texts, key=lambda text: abs(len(text) - 40))
+    card = model_card(config, example, len(model))
     return write_bundle(out, config.model_dump(), model, tokenizer.to_json(), card, force=force)
 
 
-def _logits(predictions: list[Prediction]) -> NDArray[np.float32]:
-    return np.stack([prediction.logits for prediction in predictions])
+def _measure(
+    classifier: Classifier, held_out: HeldOut, abstaining: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Temperature, threshold and scores, as `config.json` has them."""
+
+    def logits(labelled: Labelled) -> NDArray[np.float64]:
+        found = classifier.predict(labelled.texts, "none")
+        return np.stack([one.logits for one in found]).astype(np.float64)
+
+    labels, dev, test = classifier.config.labels, held_out.dev, held_out.test
+    of_dev, truth = logits(dev), label_ids(dev, labels)
+    temperature = fit_temperature(of_dev, truth)
+    probabilities = softmax(of_dev / temperature)
+    scores: dict[str, Any] = {"dev": evaluate(probabilities, truth, labels).summary()}
+    threshold = None
+    if abstaining is not None:
+        outside = np.empty(0)
+        if held_out.out_of_scope:
+            outside = softmax(logits(held_out.out_of_scope) / temperature).max(axis=1)
+        right = probabilities.argmax(axis=1) == truth
+        chosen = choose_threshold(
+            probabilities.max(axis=1), right, outside, abstaining["target_precision"]
+        )
+        threshold = chosen.min_confidence
+        scores["dev"] |= chosen.to_dict()
+    if test:
+        found = softmax(logits(test) / temperature)
+        of_test = evaluate(found, label_ids(test, labels), labels, threshold)
+        scores["test"] = of_test.summary()
+        if threshold is not None:
+            scores["test"] |= {"coverage": of_test.coverage, "precision": of_test.covered_accuracy}
+    return {"temperature": temperature, "min_confidence": threshold, "scores": scores}
 
 
 def _of_many_lengths(texts: list[str]) -> list[str]:

@@ -1,0 +1,68 @@
+"""The threshold below which no label is given."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.abstain import choose_threshold
+
+confidences = st.lists(st.integers(1, 20).map(lambda n: n / 20), max_size=30)
+rows = st.lists(st.tuples(st.integers(1, 20).map(lambda n: n / 20), st.booleans()), min_size=1)
+
+
+def precision(threshold: float, dev: list[tuple[float, bool]], outside: list[float]) -> float:
+    given_ = [right for confidence, right in dev if confidence >= threshold]
+    strays = sum(confidence >= threshold for confidence in outside)
+    return sum(given_) / (len(given_) + strays) if given_ or strays else 1.0
+
+
+def choose(dev: list[tuple[float, bool]], outside: list[float], target: float | None):  # type: ignore[no-untyped-def]
+    confidence, right = (np.array(part) for part in zip(*dev, strict=True))
+    return choose_threshold(confidence, right, np.array(outside), target)
+
+
+@given(rows, confidences, st.floats(0, 1))
+def test_the_lowest_that_is_precise_enough(
+    dev: list[tuple[float, bool]], outside: list[float], target: float
+) -> None:
+    chosen = choose(dev, outside, target)
+    levels = sorted({*(confidence for confidence, _ in dev), *outside})
+    fitting = [level for level in levels if precision(level, dev, outside) >= target - 1e-12]
+    if not fitting:
+        assert chosen.min_confidence is None
+        assert chosen.coverage == 1
+        return
+    below = max((level for level in levels if level < fitting[0]), default=-1.0)
+    assert below < chosen.min_confidence <= fitting[0]
+    assert chosen.precision == pytest.approx(precision(fitting[0], dev, outside))
+    answered = [confidence >= fitting[0] for confidence, _ in dev]
+    assert chosen.coverage == pytest.approx(np.mean(answered))
+
+
+@given(rows, confidences)
+def test_without_a_target_one_in_a_hundred_is_the_price(
+    dev: list[tuple[float, bool]], outside: list[float]
+) -> None:
+    chosen = choose(dev, outside, None)
+    threshold = chosen.min_confidence
+    hits = [confidence for confidence, right in dev if right]
+    assert sum(confidence < threshold for confidence in hits) <= 0.01 * len(dev)
+    refused = [confidence < threshold for confidence in outside]
+    if outside:
+        assert chosen.out_of_scope_refused == pytest.approx(np.mean(refused))
+    # One level higher and the price is too high, or there is none.
+    above = [level for level in {*(c for c, _ in dev), *outside} if level >= threshold]
+    if len(above) > 1:
+        assert sum(c <= min(above) for c in hits) > 0.01 * len(dev)
+
+
+def test_what_was_measured() -> None:
+    dev = [(0.9, True), (0.8, True), (0.7, False), (0.6, True)]
+    chosen = choose(dev, [0.95, 0.5], 0.75)
+    assert chosen.min_confidence is None
+    chosen = choose(dev, [0.5], 0.75)
+    assert chosen.min_confidence == pytest.approx(0.55)
+    assert (chosen.coverage, chosen.precision, chosen.out_of_scope_refused) == (1, 0.75, 1)
+    assert choose(dev, [], 0.5).min_confidence == 0
+    assert "out_of_scope_refused" not in choose(dev, [], 0.5).to_dict()
