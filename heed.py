@@ -1,13 +1,13 @@
 """The command `heed`: each subcommand composes `model/` or `service/` in a few lines."""
 
-import os
 import json
+import os
 import shlex
 import sys
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer.exceptions import TyperException
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="heed",
     help="Text classification that shows what it read.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -50,14 +50,16 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _root(
-    show_version: Annotated[
+    context: typer.Context,
+    _version: Annotated[
         bool,
         typer.Option(
             "--version", help="Print the version and end.", callback=_print_version, is_eager=True
         ),
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command()
@@ -70,6 +72,7 @@ def serve(**flags: str | None) -> int:
 
 
 Folder = Annotated[Path, typer.Option("--out", help="Folder to write the bundle to.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="What the network runs on.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 
 
@@ -79,7 +82,10 @@ def _note(line: str) -> None:
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(help=".csv, .tsv, .jsonl (each also .gz) or .parquet.")],
+    data: Annotated[
+        list[Path],
+        typer.Argument(metavar="DATA...", help=".csv, .tsv, .jsonl (each also .gz) or .parquet."),
+    ],
     out: Folder,
     dev: Annotated[
         Path | None, typer.Option(help="Rows to tune on; else some are set aside.")
@@ -99,6 +105,22 @@ def train(
     init_embeddings: Annotated[
         str | None,
         typer.Option(help="Sentence encoder to start from: a folder, or a name on the hub."),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="Sentence encoder to fine-tune and learn from: a folder, or a name."),
+    ] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="More text for the teacher to label; labels are not read.")
+    ] = None,
+    target_precision: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Share of the labels given that is to be right; else none is given."
+        ),
+    ] = None,
+    out_of_scope: Annotated[
+        Path | None, typer.Option(help="Texts that no label fits, to choose when to give none.")
     ] = None,
     force: Force = False,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides everything random.")] = 0,
@@ -130,7 +152,8 @@ def train(
     What is not named follows from the data.
     """
     _needs_training()
-    from model.pipeline import Order, train_bundle
+    from model.order import Order
+    from model.pipeline import train_bundle
 
     sizes = {
         "seed": seed, "epochs": epochs, "batch": batch, "learning_rate": learning_rate,
@@ -138,8 +161,10 @@ def train(
         "heads": heads, "hidden": hidden, "dropout": dropout,
     }  # fmt: skip
     order = Order(
-        data, out, dev, test, text_column, label_column, name, version, data_name, terms,
-        checkpoint, resume, logdir, force, init_embeddings, command=shlex.join(["heed", *sys.argv[1:]]),
+        tuple(data), out, dev, test, text_column, label_column, name, version, data_name, terms,
+        checkpoint, resume, logdir, force, init_embeddings, teacher, unlabelled,
+        target_precision, out_of_scope,
+        command=shlex.join(["heed", *sys.argv[1:]]),
         chosen={key: value for key, value in sizes.items() if value is not None},
     )  # fmt: skip
     _announce(train_bundle(order, _note))
@@ -154,7 +179,9 @@ def evaluate(
         str | None, typer.Option(help="Column of the label; else label, or binary beside marks.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    report: Annotated[Path | None, typer.Option(help="Folder to write a page with plots to.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder to write a page with plots to.")
+    ] = None,
     explanations: Annotated[
         bool, typer.Option("--explanations", help="Compare ways of explaining too.")
     ] = False,
@@ -162,15 +189,15 @@ def evaluate(
         Path | None, typer.Option(help="The bundle's training, for what needs gradients.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Most texts to explain.")] = 2000,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Score a bundle, as it is served, on labelled text.
 
     With --explanations, people's marks are compared where a .jsonl row has them: a number a word
     in rationale or attention, for the words in tokens, or characters [start, end) in spans.
     """
-    _needs_training("sklearn", "matplotlib" if report else "sklearn")
-    if checkpoint and explanations:
+    _needs("sklearn", *(["matplotlib"] if report else []))
+    if checkpoint:
         _needs_training()
     from model.examine import examine
     from model.listing import comparison_as_text, scores_as_text
@@ -192,6 +219,49 @@ def evaluate(
 
 
 @app.command()
+def classify(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
+    texts: Annotated[list[str], typer.Argument(help="Texts, in quotes.", metavar="TEXT...")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a line a text, as the API answers.")
+    ] = False,
+    explain: Annotated[
+        Literal["none", "attention", "contributions"], typer.Option(help="The reasons to give.")
+    ] = "attention",
+    explain_label: Annotated[
+        str | None, typer.Option(help="Whose contributions; else the most probable label's.")
+    ] = None,
+    unit: Annotated[Literal["token", "word"], typer.Option(help="What is shaded.")] = "token",
+    top_k: Annotated[int | None, typer.Option(min=1, help="Labels to tell; else all.")] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Below it no label is given; else the bundle's."),
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="HTML file to write the answers to.")] = None,
+    device: Device = "cpu",
+) -> None:
+    """Classify texts and shade what was read: by attention, or by contributions."""
+    from rich.console import Console
+
+    from model import classify as command
+    from model.shading import to_terminal
+
+    answers = command.classify(
+        bundle, texts, explain=explain, explain_label=explain_label, unit=unit, top_k=top_k,
+        min_confidence=min_confidence, device=device,
+    )  # fmt: skip
+    if save:
+        command.save(texts, answers, save)
+        _note(f"saved: {save}")
+    console = Console(highlight=False, soft_wrap=True)
+    for text, answer in zip(texts, answers, strict=True):
+        if as_json:
+            print(json.dumps(answer, ensure_ascii=False))
+        else:
+            console.print(to_terminal(text, answer))
+
+
+@app.command()
 def export(
     checkpoint: Annotated[
         Path, typer.Argument(help="Folder that `heed train --checkpoint` wrote.")
@@ -210,21 +280,29 @@ def _needs_training() -> None:
     # Threads that wait for work by spinning slow each other down where cores are shared (measured:
     # 6 to 20 times). Read when PyTorch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for module in ("torch", "onnx", "onnxscript", "safetensors", "scipy"):
+    _needs("torch", "onnx", "onnxscript", "safetensors", "scipy")
+
+
+def _needs(*modules: str) -> None:
+    for module in modules:
         if find_spec(module) is None:
             raise HeedError(
                 f"{module} is not installed; `pip install 'heed-classifier[train]'` brings what "
-                "training needs"
+                "this needs"
             )
 
 
 def _announce(bundle: "Bundle") -> None:
+    from model.abstain import in_words
+
     size = sum(file.stat().st_size for file in bundle.path.iterdir())
     scores = "; ".join(
         f"{part} accuracy {s['accuracy']:.4f}, macro-F1 {s['macro_f1']:.4f}, ECE {s['ece']:.4f}"
         for part, s in bundle.config.scores.items()
     )
     print(f"{bundle.path}: {size / 1e6:.1f} MB; {scores}")
+    if threshold := in_words(bundle.config):
+        print(threshold)
 
 
 if __name__ == "__main__":

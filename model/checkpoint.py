@@ -5,7 +5,10 @@
 | `job.json` | labels, sizes, schedule, where the data came from |
 | `tokenizer.json` | as in the bundle |
 | `dev.jsonl` | the dev rows, which export calibrates and checks with |
+| `out_of_scope.jsonl` | texts of no label, if there are some |
 | `state.safetensors` | weights, optimizer, best weights; the counters as JSON in its metadata |
+| `teacher.safetensors` | the same of the encoder that teaches, if there is one |
+| `soft_labels.safetensors` | what it says of every text |
 
 Nothing is a pickle. Each file is written beside its place and renamed, so that a kill at any
 moment leaves the old one or the new one. No random state is kept: each update draws its random
@@ -18,7 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -26,6 +31,8 @@ from torch import Tensor, nn
 from model.errors import DataError
 
 JOB, TOKENIZER, DEV, STATE = "job.json", "tokenizer.json", "dev.jsonl", "state.safetensors"
+OUT_OF_SCOPE = "out_of_scope.jsonl"
+TEACHER, SOFT_LABELS = "teacher.safetensors", "soft_labels.safetensors"
 SECONDS_BETWEEN_SAVES = 30.0
 
 
@@ -52,24 +59,50 @@ class State:
 class Checkpoint:
     """A checkpoint folder."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, state: str = STATE) -> None:
+        """Look at a folder; `state` is the file that `save` writes and `restore` reads."""
         self.path = path
+        self._state = path / state
         self._saved = time.monotonic()
+
+    def of_teacher(self) -> "Checkpoint":
+        """The same folder, with where the teacher's training stands."""
+        return Checkpoint(self.path, TEACHER)
 
     @property
     def exists(self) -> bool:
         """Whether there is something to go on from."""
         return (self.path / JOB).exists()
 
+    @property
+    def started(self) -> bool:
+        """Whether a training was saved, so that it needs nothing to start from."""
+        return self._state.exists()
+
     def begin(self, job: dict[str, Any], tokenizer: str, dev: str) -> None:
-        """Write what stays the same throughout, `job.json` last: with it the rest is there."""
+        """Write what training needs to go on, `job.json` last: with it the rest is there."""
         self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / JOB).unlink(missing_ok=True)
-        (self.path / STATE).unlink(missing_ok=True)
-        for name, content in ((TOKENIZER, tokenizer), (DEV, dev), (JOB, json.dumps(job, indent=2))):
-            beside = self.path / f".{name}"
-            beside.write_text(content, encoding="utf-8")
-            beside.replace(self.path / name)
+        for name in (JOB, STATE, TEACHER, SOFT_LABELS):
+            (self.path / name).unlink(missing_ok=True)
+        self._write(TOKENIZER, tokenizer)
+        self._write(DEV, dev)
+        self.amend(job)
+
+    def amend(self, job: dict[str, Any]) -> None:
+        """Write the job once more, when more is known of it."""
+        self._write(JOB, json.dumps(job, indent=2))
+
+    def keep_out_of_scope(self, texts: str | None) -> None:
+        """Write the texts of no label, or see that there are none."""
+        if texts is None:
+            (self.path / OUT_OF_SCOPE).unlink(missing_ok=True)
+        else:
+            self._write(OUT_OF_SCOPE, texts)
+
+    def _write(self, name: str, content: str) -> None:
+        beside = self.path / f".{name}"
+        beside.write_text(content, encoding="utf-8")
+        beside.replace(self.path / name)
 
     def job(self) -> dict[str, Any]:
         """What `begin` was given."""
@@ -98,14 +131,26 @@ class Checkpoint:
         for number, values in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": t for name, t in values.items()}
         counters = {name: value for name, value in vars(state).items() if name != "best"}
-        beside = self.path / f".{STATE}"
-        save_file(
-            {name: t.contiguous() for name, t in tensors.items()},
-            beside,
-            {"state": json.dumps(counters)},
-        )
-        beside.replace(self.path / STATE)
+        self._save(self._state, tensors, counters)
+
+    def _save(self, path: Path, tensors: dict[str, Tensor], counters: dict[str, Any]) -> None:
+        beside = path.with_name(f".{path.name}")
+        whole = {name: t.contiguous() for name, t in tensors.items()}
+        save_file(whole, beside, {"state": json.dumps(counters)})
+        beside.replace(path)
         self._saved = time.monotonic()
+
+    def save_soft_labels(self, logits: NDArray[np.float16], accuracy: float) -> None:
+        """Write what the teacher, of that accuracy on dev, says of the texts so far, (n, C)."""
+        tensors = {"soft.logits": torch.from_numpy(logits)}
+        self._save(self.path / SOFT_LABELS, tensors, {"accuracy": accuracy})
+
+    def soft_labels(self) -> tuple[NDArray[np.float16], float] | None:
+        """What the last `save_soft_labels` was given, if there was one."""
+        if not (self.path / SOFT_LABELS).exists():
+            return None
+        parts, counters = self._tensors(self.path / SOFT_LABELS)
+        return parts["soft"]["logits"].numpy(), counters["accuracy"]
 
     @property
     def due(self) -> bool:
@@ -117,9 +162,9 @@ class Checkpoint:
 
         A folder without a saved state is one whose training was stopped before its first save.
         """
-        if not (self.path / STATE).exists():
+        if not self.started:
             return State()
-        parts, counters = self._tensors()
+        parts, counters = self._tensors(self._state)
         network.load_state_dict(parts["network"])
         slots: dict[int, dict[str, Tensor]] = {}
         for key, tensor in parts.get("optimizer", {}).items():
@@ -136,7 +181,7 @@ class Checkpoint:
         Raises:
             DataError: no epoch was finished yet.
         """
-        best = self._tensors()[0].get("best", {}) if (self.path / STATE).exists() else {}
+        best = self._tensors(self._state)[0].get("best", {}) if self.started else {}
         if not best:
             raise DataError(
                 f"{self.path}: no epoch was finished yet; go on with `heed train … --checkpoint "
@@ -144,17 +189,15 @@ class Checkpoint:
             )
         return best
 
-    def _tensors(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    def _tensors(self, path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         """Tensors by part (network, best, optimizer) and the counters."""
         parts: dict[str, dict[str, Tensor]] = {}
         try:
-            with safe_open(self.path / STATE, framework="pt") as file:
+            with safe_open(path, framework="pt") as file:
                 for key in file.keys():  # noqa: SIM118, it is no mapping
                     part, _, name = key.partition(".")
                     parts.setdefault(part, {})[name] = file.get_tensor(key)
                 counters = json.loads(file.metadata()["state"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                f"{self.path / STATE}: damaged: {error}; begin anew with --force"
-            ) from error
+            raise DataError(f"{path}: damaged: {error}; begin anew with --force") from error
         return parts, counters

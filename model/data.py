@@ -8,7 +8,7 @@ import zlib
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,14 @@ class Labelled:
     texts: list[str]
     labels: list[str]
     rows: Sequence[int]
-    """Where each text stands in the file."""
+    """Where each text stands in its file."""
+    files: Sequence[Path] | None = None
+    """The file of each text, where they are of several."""
 
     def where(self, position: int) -> str:
         """The file and row of a text, to begin an error's sentence with."""
-        return f"{self.path}, row {self.rows[position]}"
+        file = self.files[position] if self.files else self.path
+        return f"{file}, row {self.rows[position]}"
 
     def take(self, positions: Iterable[int]) -> "Labelled":
         """Some of the rows, in the order asked for."""
@@ -41,6 +44,7 @@ class Labelled:
             [self.texts[p] for p in chosen],
             [self.labels[p] for p in chosen],
             array("q", (self.rows[p] for p in chosen)),
+            [self.files[p] for p in chosen] if self.files else None,
         )
 
 
@@ -77,6 +81,29 @@ def read_labelled(path: Path, text_column: str = "text", label_column: str = "la
     if not texts:
         raise DataError(f"{path}: no rows in it; put one text and its label on each row")
     return Labelled(path, texts, labels, rows)
+
+
+def concatenate(parts: Sequence[Labelled]) -> Labelled:
+    """The rows of several files, one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    return Labelled(
+        parts[0].path,
+        [text for part in parts for text in part.texts],
+        [label for part in parts for label in part.labels],
+        array("q", (row for part in parts for row in part.rows)),
+        [part.path for part in parts for _ in part.texts],
+    )
+
+
+def read_texts(path: Path, text_column: str = "text") -> Labelled:
+    """Read the texts of such a file, whatever labels it may have; here each has the label "".
+
+    Raises:
+        DataError: as `read_labelled`.
+    """
+    found = read_labelled(path, text_column, text_column)
+    return replace(found, labels=[""] * len(found.texts))
 
 
 def split(labelled: Labelled, fraction: float, seed: int) -> tuple[Labelled, Labelled]:
@@ -127,6 +154,13 @@ def standing_in(labelled: Labelled, other: Labelled) -> int:
     """How many rows have a text that also stands in `other`."""
     texts = set(other.texts)
     return sum(text in texts for text in labelled.texts)
+
+
+def without(labelled: Labelled, *others: Labelled) -> Labelled:
+    """The rows whose text stands in none of `others`; all, where a label would have no row left."""
+    known = {text for other in others for text in other.texts}
+    rest = labelled.take(p for p, text in enumerate(labelled.texts) if text not in known)
+    return rest if set(rest.labels) == set(labelled.labels) else labelled
 
 
 def _as_text(value: Any, column: str, where: str) -> str:

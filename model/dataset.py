@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ class Dataset:
     ids: NDArray[np.uint16] | NDArray[np.int32]  # all texts' tokens, one after another
     starts: NDArray[np.int64]  # (N + 1,): text n is ids[starts[n] : starts[n + 1]]
     labels: NDArray[np.int64]  # (N,)
+    targets: NDArray[np.float16] | None = None
+    """(N, C) what the probabilities ought to be, where a teacher says so; None: the labels."""
 
     def __len__(self) -> int:
         """How many texts."""
@@ -39,7 +41,7 @@ class Dataset:
         lengths = np.minimum(self.lengths, max_tokens)
         place = np.arange(len(self.ids)) - np.repeat(self.starts[:-1], self.lengths)
         starts = np.concatenate([[0], np.cumsum(lengths)])
-        return Dataset(self.ids[place < max_tokens], starts, self.labels)
+        return replace(self, ids=self.ids[place < max_tokens], starts=starts)
 
     def batch(self, positions: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Token ids (B, T), id 0 behind the shorter rows, and labels (B,)."""
@@ -50,6 +52,12 @@ class Dataset:
         where = np.where(inside, self.starts[chosen][:, None] + place, 0)
         ids = np.where(inside, self.ids[where], 0).astype(np.int64)
         return torch.from_numpy(ids), torch.from_numpy(self.labels[chosen])
+
+    def wanted(self, positions: Sequence[int] | NDArray[np.int64]) -> Tensor:
+        """What the loss compares with: the targets (B, C), or else the labels (B,)."""
+        if self.targets is None:
+            return torch.from_numpy(self.labels[positions])
+        return torch.from_numpy(self.targets[positions].astype(np.float32))
 
     def epoch(self, size: int, random: np.random.Generator) -> list[NDArray[np.int64]]:
         """All positions in random batches of like length."""
@@ -63,14 +71,16 @@ class Dataset:
 
 
 def encode(
-    labelled: Labelled, tokenizer: Tokenizer, labels: Sequence[str], max_tokens: int
+    labelled: Labelled, tokenizer: Tokenizer, labels: Sequence[str] | None, max_tokens: int
 ) -> Dataset:
-    """Tokenize every text.
+    """Tokenize every text; with None for the labels each text has label 0.
 
     Raises:
         DataError: a text has nothing to read in it, or a label is unknown.
     """
-    numbers = label_ids(labelled, labels)
+    numbers = np.zeros(len(labelled.texts), dtype=np.int64)
+    if labels is not None:
+        numbers = label_ids(labelled, labels)
     ids = array("H" if tokenizer.vocabulary <= 2**16 else "i")
     starts = array("q", [0])
     for position, text in enumerate(labelled.texts):
@@ -81,6 +91,15 @@ def encode(
             raise DataError(f"{where}: the text has nothing to read; take the row out") from error
         starts.append(len(ids))
     return Dataset(np.asarray(ids), np.asarray(starts), numbers)
+
+
+def join(first: Dataset, second: Dataset) -> Dataset:
+    """The texts of both, without targets."""
+    return Dataset(
+        np.concatenate([first.ids, second.ids]),
+        np.concatenate([first.starts, first.starts[-1] + second.starts[1:]]),
+        np.concatenate([first.labels, second.labels]),
+    )
 
 
 def drop_tokens(ids: Tensor, share: float, random: np.random.Generator) -> Tensor:

@@ -63,7 +63,7 @@ def positional_encoding(length: int, width: int) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention: H attentions side by side, joined by a linear map (section 3.2.2)."""
+    """Multi-head self-attention: H attentions side by side, joined linearly (section 3.2.2)."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class GatedPooling(nn.Module):
     """Hand on each token's own meaning, weighed and gated by what stands around it.
 
     a[t] = softmax_t(y_t . q)             how much token t is looked at
-    g[t] = tanh(G y_t + b)                how it is to be taken: as it is, turned round, or not at all
+    g[t] = tanh(G y_t + b)                how it is to be taken: as it is, turned round, not at all
     z[t] = a[t] g[t] * V x_t              what it hands on; the pooled vector is their sum
 
     x is a token by itself, y the same token in its context. Context decides the weights and the

@@ -1,7 +1,7 @@
 """The classifier: embed, add positions, mix, pool by gated attention, classify linearly.
 
-Between what the tokens hand on and the logits stand only a sum and a linear map, so that every logit
-is exactly a bias plus one signed number a token: the `contributions` of the answer.
+Between what the tokens hand on and the logits stand only a sum and a linear map, so that every
+logit is exactly a bias plus one signed number a token: the `contributions` of the answer.
 """
 
 import math
@@ -73,7 +73,8 @@ class Network(nn.Module):
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token ids (B, T) to vectors (B, T, D)."""
-        return self.embedding(ids) * math.sqrt(self.config.width)
+        vectors: Tensor = self.embedding(ids)
+        return vectors * math.sqrt(self.config.width)
 
     def locate(self, x: Tensor) -> Tensor:
         """Add their positions to vectors (B, T, D)."""

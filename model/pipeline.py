@@ -4,77 +4,27 @@ import datetime
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from model.bundle import Bundle, Name, check_free
-from model.checkpoint import DEV, Checkpoint
-from model.data import Labelled, label_ids, read_labelled, split, standing_in
-from model.dataset import encode
+from model.augment import augment
+from model.bundle import Bundle, check_free
+from model.checkpoint import DEV, OUT_OF_SCOPE, Checkpoint
+from model.data import Labelled, read_labelled, read_texts
+from model.dataset import encode, join
 from model.errors import DataError
 from model.network import Network, NetworkConfig
-from model.plan import LONGEST_TEXT, PRETRAINED_RATE, TrainConfig, dev_fraction, plan, vocabulary_size
-from model.release import release
+from model.order import Order, Rows, read_rows
+from model.plan import LONGEST_TEXT, PRETRAINED_RATE, TrainConfig, plan, vocabulary_size
+from model.release import HeldOut, release
 from model.tokenizer import Tokenizer
 from model.train import train
 
 Note = Callable[[str], None]
 """Tells the person at the terminal something, one line."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What `heed train` is asked for."""
-
-    data: Path
-    out: Path
-    dev: Path | None = None
-    test: Path | None = None
-    text_column: str = "text"
-    label_column: str = "label"
-    name: str | None = None
-    """None: the name of the folder `out`."""
-    version: str = "1.0.0"
-    data_name: str | None = None
-    """None: the name of the file `data`."""
-    terms: str | None = None
-    """Under which the data may be used, for the model card."""
-    checkpoint: Path | None = None
-    resume: bool = False
-    logdir: Path | None = None
-    force: bool = False
-    init_embeddings: str | None = None
-    """A sentence encoder to start the embedding table from; None: from random vectors."""
-    command: str = "heed train"
-    """As it was typed, for the model card."""
-    chosen: dict[str, Any] = field(default_factory=dict)
-    """Fields of `TrainConfig` that the person named."""
-
-    @property
-    def bundle_name(self) -> str:
-        """The name that the bundle will have."""
-        name = self.name or self.out.resolve().name
-        try:
-            return TypeAdapter(Name).validate_python(name)
-        except ValidationError as error:
-            raise DataError(
-                f"{name!r} cannot be a bundle's name; give one with --name: letters, digits, "
-                "'.', '_' and '-', at most 64"
-            ) from error
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows that training uses."""
-
-    train: Labelled
-    dev: Labelled
-    test: Labelled | None
-    notes: list[str]
 
 
 def train_bundle(order: Order, note: Note) -> Bundle:
@@ -86,48 +36,63 @@ def train_bundle(order: Order, note: Note) -> Bundle:
     check_free(order.out, force=order.force)
     name = order.bundle_name
     checkpoint = _checkpoint(order, note)
-    rows = _read(order)
+    begun = checkpoint.job() if checkpoint and checkpoint.exists and order.resume else None
+    if checkpoint and begun:
+        _same_encoders(begun, order, checkpoint.path)
+    rows = read_rows(order)
     for line in rows.notes:
         note(line)
     labels = sorted(set(rows.train.labels))
-    resumed = checkpoint is not None and checkpoint.exists and order.resume
-    if checkpoint and resumed:
-        tokenizer, table = Tokenizer.from_json(checkpoint.tokenizer()), None
-    elif order.init_embeddings:
-        tokenizer, table = _start_from_encoder(order, note)
-    else:
-        table = None
-        wanted = order.chosen.get("vocabulary") or vocabulary_size(rows.train.texts)
-        tokenizer = Tokenizer.fit(rows.train.texts, wanted)
+    tokenizer, table = _tokenizer(order, rows, checkpoint if begun else None, note)
     longest = order.chosen.get("max_tokens") or LONGEST_TEXT
     data, dev = (encode(part, tokenizer, labels, longest) for part in (rows.train, rows.dev))
+    more = _more_text(order, rows, tokenizer)
+    if more.texts:
+        data = join(data, encode(more, tokenizer, None, longest))
     chosen = {"vocabulary": vocabulary_size(rows.train.texts)} | order.chosen
+    if order.teacher:
+        chosen = {"label_smoothing": 0.0} | chosen  # soft labels are smooth
     if order.init_embeddings:
         chosen = {"embedding_rate": PRETRAINED_RATE} | chosen | {"vocabulary": tokenizer.vocabulary}
     config = plan(data.lengths.tolist(), len(labels), **chosen)
     data, dev = data.cut(config.max_tokens), dev.cut(config.max_tokens)
     sizes = config.network(tokenizer.vocabulary, len(labels))
-    job = {
+    job: dict[str, Any] = {
         "name": name,
         "version": order.version,
         "labels": labels,
         "config": asdict(config),
         "network": asdict(sizes),
-        "training": _training(order, config, rows),
-        "data": _fingerprint(rows.train, rows.dev),
+        "encoders": _encoders(order),
+        "training": _training(order, config, rows, len(more.texts)),
+        "data": _fingerprint(rows.train, rows.dev, more),
     }
-    if checkpoint and resumed:
-        job = _same_job(checkpoint.job(), job, checkpoint.path)
+    if checkpoint and begun:
+        job = _same_job(begun, job, checkpoint.path)
     elif checkpoint:
         checkpoint.begin(job, tokenizer.to_json(), _as_jsonl(rows.dev))
     note(
-        f"{len(data):,} train and {len(dev):,} dev rows, {len(labels)} labels, "
+        f"{len(rows.train.texts):,} train and {len(dev):,} dev rows, {len(labels)} labels, "
         f"{tokenizer.vocabulary:,} tokens, up to {config.max_tokens} a text"
     )
+    if order.teacher:
+        from model.teacher import teach
+
+        soft = teach(
+            order.teacher, rows.train, rows.dev, labels, more.texts,
+            seed=config.seed, checkpoint=checkpoint, note=note,
+        )  # fmt: skip
+        own = data.labels[: len(rows.train.texts)]
+        data = replace(data, labels=soft.labels(own), targets=soft.targets(own))
+        job["training"]["teacher"]["dev_accuracy"] = soft.accuracy
+    if checkpoint:
+        checkpoint.keep_out_of_scope(_as_jsonl(rows.out_of_scope) if rows.out_of_scope else None)
+        checkpoint.amend(job)
     network = train(
         sizes, config, data, dev, table=table, checkpoint=checkpoint, logdir=order.logdir
     )
-    return release(network, tokenizer, job, rows.dev, rows.test, order.out, force=order.force)
+    held_out = HeldOut(rows.dev, rows.test, rows.out_of_scope)
+    return release(network, tokenizer, job, held_out, order.out, force=order.force)
 
 
 def export_checkpoint(path: Path, out: Path, *, force: bool) -> Bundle:
@@ -142,23 +107,42 @@ def export_checkpoint(path: Path, out: Path, *, force: bool) -> Bundle:
     tokenizer = Tokenizer.from_json(checkpoint.tokenizer())
     network = Network(NetworkConfig(**job["network"]))
     network.load_state_dict(checkpoint.best())
-    dev = read_labelled(path / DEV)
-    return release(network.eval(), tokenizer, job, dev, None, out, force=force)
+    outside = read_texts(path / OUT_OF_SCOPE) if (path / OUT_OF_SCOPE).exists() else None
+    held_out = HeldOut(read_labelled(path / DEV), None, outside)
+    return release(network.eval(), tokenizer, job, held_out, out, force=force)
 
 
-def _start_from_encoder(order: Order, note: Note) -> tuple[Tokenizer, Tensor]:
-    from model.encoder import static_vectors
+def _tokenizer(
+    order: Order, rows: Rows, begun: Checkpoint | None, note: Note
+) -> tuple[Tokenizer, Tensor | None]:
+    """The tokenizer, and the embedding table to start from where an encoder gives one."""
+    if order.init_embeddings and not (begun and begun.started):
+        from model.encoder import read_encoder, static_vectors
 
-    note(f"reading the tokens' vectors from {order.init_embeddings}")
-    assert order.init_embeddings is not None
-    vectors = static_vectors(order.init_embeddings, order.chosen.get("width") or TrainConfig.width)
-    return vectors.tokenizer, vectors.table
+        note(f"reading the tokens' vectors of {order.init_embeddings}")
+        encoder = read_encoder(order.init_embeddings, "--init-embeddings")
+        width = order.chosen.get("width") or TrainConfig.width
+        vectors = static_vectors(encoder, width, rows.train.texts, order.chosen.get("vocabulary"))
+        return vectors.tokenizer, vectors.table
+    if begun:
+        return Tokenizer.from_json(begun.tokenizer()), None
+    wanted = order.chosen.get("vocabulary") or vocabulary_size(rows.train.texts)
+    return Tokenizer.fit(rows.train.texts, wanted), None
+
+
+def _more_text(order: Order, rows: Rows, tokenizer: Tokenizer) -> Labelled:
+    """What the teacher labels besides the rows: unlabelled text, and text made of the rows."""
+    texts, where = [], list[int]()
+    if rows.unlabelled:
+        texts, where = list(rows.unlabelled.texts), list(rows.unlabelled.rows)
+    if order.teacher:
+        texts += augment(rows.train.texts, tokenizer, order.chosen.get("seed") or 0)
+    where += [0] * (len(texts) - len(where))
+    return Labelled(order.unlabelled or order.data[0], texts, [""] * len(texts), where)
 
 
 def _checkpoint(order: Order, note: Note) -> Checkpoint | None:
     if order.checkpoint is None:
-        if order.resume:
-            raise DataError("--resume needs --checkpoint DIR, the folder to go on from")
         return None
     checkpoint = Checkpoint(order.checkpoint)
     if checkpoint.exists and not (order.resume or order.force):
@@ -171,35 +155,9 @@ def _checkpoint(order: Order, note: Note) -> Checkpoint | None:
     return checkpoint
 
 
-def _read(order: Order) -> Rows:
-    def read(path: Path) -> Labelled:
-        return read_labelled(path, order.text_column, order.label_column)
-
-    whole = read(order.data)
-    labels = sorted(set(whole.labels))
-    if len(labels) < 2:
-        raise DataError(
-            f"{order.data}: every row has the label {labels[0]!r}; a classifier needs two or more"
-        )
-    if order.dev:
-        rest, dev = whole, read(order.dev)
-    else:
-        rest, dev = split(whole, dev_fraction(len(whole.texts)), order.chosen.get("seed") or 0)
-    test = read(order.test) if order.test else None
-    notes = []
-    for part in filter(None, (dev, test)):
-        label_ids(part, labels)
-        if part.path != order.data and (known := standing_in(part, whole)):
-            notes.append(
-                f"{known:,} of {len(part.texts):,} texts of {part.path.name} stand in "
-                f"{order.data.name} too."
-            )
-    return Rows(rest, dev, test, notes)
-
-
-def _training(order: Order, config: TrainConfig, rows: Rows) -> dict[str, Any]:
-    return {
-        "data": order.data_name or order.data.name,
+def _training(order: Order, config: TrainConfig, rows: Rows, more: int) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "data": order.data_name or order.data_files,
         "rows": {
             "train": len(rows.train.texts),
             "dev": len(rows.dev.texts),
@@ -211,7 +169,45 @@ def _training(order: Order, config: TrainConfig, rows: Rows) -> dict[str, Any]:
         "epochs": config.epochs,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "command": order.command,
+        "abstaining": None,
     }
+    if order.init_embeddings:
+        known["init_embeddings"] = _short(order.init_embeddings)
+    if order.teacher:
+        unlabelled = len(rows.unlabelled.texts) if rows.unlabelled else 0
+        known["teacher"] = {
+            "name": _short(order.teacher),
+            "unlabelled": unlabelled,
+            "augmented": more - unlabelled,
+        }
+    if order.target_precision is not None or rows.out_of_scope:
+        outside = len(rows.out_of_scope.texts) if rows.out_of_scope else 0
+        known["abstaining"] = {
+            "target_precision": order.target_precision,
+            "out_of_scope": outside,
+        }
+    return known
+
+
+def _short(source: str) -> str:
+    """An encoder's name: that on the hub, or of its folder."""
+    return Path(source).resolve().name if Path(source).is_dir() else source
+
+
+def _encoders(order: Order) -> dict[str, str | None]:
+    return {"init_embeddings": order.init_embeddings, "teacher": order.teacher}
+
+
+def _same_encoders(begun: dict[str, Any], order: Order, path: Path) -> None:
+    for key, value in _encoders(order).items():
+        old = begun.get("encoders", {}).get(key)
+        if old != value:
+            option = "--" + key.replace("_", "-")
+            was = f"with {option} {old}" if old else f"without {option}"
+            raise DataError(
+                f"{path}: was begun {was}; give the same, or begin anew with --force and without "
+                "--resume"
+            )
 
 
 def _fingerprint(*parts: Labelled) -> str:
@@ -235,7 +231,9 @@ def _same_job(old: dict[str, Any], new: dict[str, Any], path: Path) -> dict[str,
                 f"{path}: was begun with {option} {old['config'].get(key)}, not {value}; give the "
                 "same options, or begin anew with --force and without --resume"
             )
-    return old
+    # A threshold is chosen when all is learnt, so another may be asked for.
+    abstaining = {"abstaining": new["training"]["abstaining"]}
+    return old | {"training": old["training"] | abstaining}
 
 
 def _as_jsonl(labelled: Labelled) -> str:

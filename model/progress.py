@@ -1,5 +1,7 @@
 """What training shows on stderr: a bar on a terminal, a line an epoch elsewhere."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -10,12 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class TrainingProgress:
     """A bar over all updates; its time left is that of all epochs, which dev may cut short."""
 
-    def __init__(self, epochs: int, updates: int, done: int) -> None:
+    def __init__(self, epochs: int, updates: int, done: int, title: str = "") -> None:
         """Begin at `done` of `updates`; the bar itself appears within `with`."""
         self._epochs = epochs
+        self._title = f"{title} " if title else ""
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
+            TextColumn(f"{self._title}epoch {{task.fields[epoch]}}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]}  dev {task.fields[dev]}"),
@@ -52,5 +55,18 @@ class TrainingProgress:
         self._bar.update(self._task, dev=f"{accuracy:.4f}")
         mark = "  best" if best else ""
         self._console.print(
-            f"epoch {epoch}/{self._epochs}  loss {loss:.3f}  dev accuracy {accuracy:.4f}{mark}"
+            f"{self._title}epoch {epoch}/{self._epochs}  loss {loss:.3f}  "
+            f"dev accuracy {accuracy:.4f}{mark}"
         )
+
+
+@contextlib.contextmanager
+def counting(what: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, from `done` to `total`; yields what takes the number that are done."""
+    console = Console(stderr=True)
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=total, completed=done)
+        yield lambda done: bar.update(task, completed=done)

@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -37,56 +38,82 @@ def train(
     Equal arguments give equal tensors on one machine with the same number of threads, stopped and
     resumed or not.
     """
-    with _reproducible(config.seed):
+    with reproducible(config.seed):
         network = Network(sizes)
         if table is not None:
             network.embedding.load_state_dict({"weight": table})
         optimizer = _optimizer(network, config)
-        state = checkpoint.restore(network, optimizer) if checkpoint else State()
-        updates = math.ceil(len(data) / config.batch)  # of one epoch
+        fit(network, optimizer, config, data, dev, checkpoint=checkpoint, logdir=logdir)
+        return network
+
+
+def fit(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    config: TrainConfig,
+    data: Dataset,
+    dev: Dataset,
+    *,
+    checkpoint: Checkpoint | None = None,
+    logdir: Path | None = None,
+    title: str = "",
+) -> State:
+    """Go through the data until the epochs are done or dev gets no better; keep the best weights.
+
+    Args:
+        network: token ids (B, T) in, something with `logits` (B, C) out.
+        optimizer: each group has a `rate`, its learning rate as a multiple of the schedule's.
+        config: the schedule.
+        data: what to learn.
+        dev: what decides which epoch is the best.
+        checkpoint: where to go on from, and to save to.
+        logdir: for TensorBoard's curves.
+        title: of the progress.
+    """
+    state = checkpoint.restore(network, optimizer) if checkpoint else State()
+    updates = math.ceil(len(data) / config.batch)  # of one epoch
+    weights = None
+    if data.targets is None:  # else the teacher weighed the classes
         weights = class_weights(np.bincount(data.labels).tolist(), config.unbalanced)
-        done = state.epoch * updates + state.batch
-        with (
-            TrainingProgress(config.epochs, config.epochs * updates, done) as progress,
-            _curves(logdir, done) as curves,
-        ):
-            while state.epoch < config.epochs and state.epoch - state.best_epoch < config.patience:
-                network.train()
-                batches = data.epoch(
-                    config.batch, np.random.default_rng((config.seed, state.epoch))
-                )
-                for positions in batches[state.batch :]:
-                    step = state.epoch * updates + state.batch
-                    for group in optimizer.param_groups:
-                        rate = learning_rate(step, config.epochs * updates, config)
-                        group["lr"] = rate * group["rate"]
-                    state.loss += _update(
-                        network, optimizer, data, positions, step, config, weights
-                    )
-                    state.batch += 1
-                    progress.update(state.epoch + 1, state.loss / state.batch)
-                    if checkpoint and checkpoint.due:
-                        checkpoint.save(network, optimizer, state)
-                mean_loss = state.loss / state.batch
-                accuracy, dev_loss = score(network, dev)
-                better = (accuracy, -dev_loss) > (state.best_score, -state.best_loss)
-                state.epoch, state.batch, state.loss = state.epoch + 1, 0, 0.0
-                if better:
-                    state.best_epoch, state.best_score, state.best_loss = (
-                        state.epoch,
-                        accuracy,
-                        dev_loss,
-                    )
-                    state.best = {name: t.clone() for name, t in network.state_dict().items()}
-                progress.epoch(state.epoch, mean_loss, accuracy, best=better)
-                curves(
-                    state.epoch * updates,
-                    {"loss/train": mean_loss, "loss/dev": dev_loss, "accuracy/dev": accuracy},
-                )
-                if checkpoint:
+    done = state.epoch * updates + state.batch
+    with (
+        TrainingProgress(config.epochs, config.epochs * updates, done, title) as progress,
+        _curves(logdir, done) as curves,
+    ):
+        while state.epoch < config.epochs and state.epoch - state.best_epoch < config.patience:
+            network.train()
+            batches = data.epoch(config.batch, np.random.default_rng((config.seed, state.epoch)))
+            for positions in batches[state.batch :]:
+                step = state.epoch * updates + state.batch
+                for group in optimizer.param_groups:
+                    rate = learning_rate(step, config.epochs * updates, config)
+                    group["lr"] = rate * group["rate"]
+                state.loss += _update(network, optimizer, data, positions, step, config, weights)
+                state.batch += 1
+                progress.update(state.epoch + 1, state.loss / state.batch)
+                if checkpoint and checkpoint.due:
                     checkpoint.save(network, optimizer, state)
-        network.load_state_dict(state.best)
-        return network.eval()
+            mean_loss = state.loss / state.batch
+            accuracy, dev_loss = score(network, dev)
+            better = (accuracy, -dev_loss) > (state.best_score, -state.best_loss)
+            state.epoch, state.batch, state.loss = state.epoch + 1, 0, 0.0
+            if better:
+                state.best_epoch, state.best_score, state.best_loss = (
+                    state.epoch,
+                    accuracy,
+                    dev_loss,
+                )
+                state.best = {name: t.clone() for name, t in network.state_dict().items()}
+            progress.epoch(state.epoch, mean_loss, accuracy, best=better)
+            curves(
+                state.epoch * updates,
+                {"loss/train": mean_loss, "loss/dev": dev_loss, "accuracy/dev": accuracy},
+            )
+            if checkpoint:
+                checkpoint.save(network, optimizer, state)
+    network.load_state_dict(state.best)
+    network.eval()
+    return state
 
 
 def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
@@ -97,16 +124,15 @@ def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
 
 
 @torch.no_grad()
-def logits(network: Network, data: Dataset) -> Tensor:
+def logits(network: nn.Module, data: Dataset) -> Tensor:
     """What the network says of every text, shape (N, C)."""
     network.eval()
-    rows = torch.empty(len(data), network.config.classes)
-    for positions in length_batches(data.lengths.tolist(), DEV_TOKENS):
-        rows[positions] = network(data.batch(positions)[0]).logits
-    return rows
+    batches = list(length_batches(data.lengths.tolist(), DEV_TOKENS))
+    found = torch.cat([network(data.batch(positions)[0]).logits for positions in batches])
+    return found[torch.tensor(list(chain.from_iterable(batches))).argsort()]
 
 
-def score(network: Network, data: Dataset) -> tuple[float, float]:
+def score(network: nn.Module, data: Dataset) -> tuple[float, float]:
     """Accuracy and mean cross-entropy."""
     found, truth = logits(network, data), torch.from_numpy(data.labels)
     accuracy = (found.argmax(dim=1) == truth).double().mean().item()
@@ -128,7 +154,7 @@ def attention_loss(found: Output, labels: Tensor) -> Tensor:
 
 
 def _update(
-    network: Network,
+    network: nn.Module,
     optimizer: torch.optim.Optimizer,
     data: Dataset,
     positions: NDArray[np.int64],
@@ -144,7 +170,7 @@ def _update(
     found = network(ids)
     loss = F.cross_entropy(
         found.logits,
-        labels,
+        data.wanted(positions),
         weight=None if weights is None else torch.tensor(weights),
         label_smoothing=config.label_smoothing,
     )
@@ -171,7 +197,8 @@ def _optimizer(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
 
 
 @contextlib.contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
+def reproducible(seed: int) -> Iterator[None]:
+    """Within, PyTorch computes the same each time; its random numbers follow from the seed."""
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:

@@ -1,0 +1,137 @@
+"""What `heed train` is asked for, and the rows that it reads for it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from model.bundle import Name
+from model.data import (
+    Labelled,
+    concatenate,
+    label_ids,
+    read_labelled,
+    read_texts,
+    split,
+    standing_in,
+    without,
+)
+from model.errors import DataError
+from model.plan import dev_fraction
+
+
+@dataclass(frozen=True)
+class Order:
+    """What `heed train` is asked for."""
+
+    data: tuple[Path, ...]
+    """Files of labelled text, read one after another."""
+    out: Path
+    dev: Path | None = None
+    test: Path | None = None
+    text_column: str = "text"
+    label_column: str = "label"
+    name: str | None = None
+    """None: the name of the folder `out`."""
+    version: str = "1.0.0"
+    data_name: str | None = None
+    """None: the names of the files `data`."""
+    terms: str | None = None
+    """Under which the data may be used, for the model card."""
+    checkpoint: Path | None = None
+    resume: bool = False
+    logdir: Path | None = None
+    force: bool = False
+    init_embeddings: str | None = None
+    """A sentence encoder to start the embedding table from; None: from random vectors."""
+    teacher: str | None = None
+    """A sentence encoder to learn from; None: from the labels alone."""
+    unlabelled: Path | None = None
+    """More text for the teacher to label."""
+    target_precision: float | None = None
+    """Share of the labels given that ought to be right; None: no threshold for it."""
+    out_of_scope: Path | None = None
+    """Texts that no label fits, for choosing a threshold."""
+    command: str = "heed train"
+    """As it was typed, for the model card."""
+    chosen: dict[str, Any] = field(default_factory=dict)
+    """Fields of `TrainConfig` that the person named."""
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit together."""
+        if self.resume and not self.checkpoint:
+            raise DataError("--resume needs --checkpoint DIR, the folder to go on from")
+        if self.unlabelled and not self.teacher:
+            raise DataError(
+                "--unlabelled needs --teacher: without one there is nobody to label that text"
+            )
+
+    @property
+    def data_files(self) -> str:
+        """The names of the files, to speak of them in a sentence."""
+        return " and ".join(path.name for path in self.data)
+
+    @property
+    def bundle_name(self) -> str:
+        """The name that the bundle will have."""
+        name = self.name or self.out.resolve().name
+        try:
+            return TypeAdapter(Name).validate_python(name)
+        except ValidationError as error:
+            raise DataError(
+                f"{name!r} cannot be a bundle's name; give one with --name: letters, digits, "
+                "'.', '_' and '-', at most 64"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that training uses."""
+
+    train: Labelled
+    dev: Labelled
+    test: Labelled | None
+    unlabelled: Labelled | None
+    out_of_scope: Labelled | None
+    notes: list[str]
+    """For the person at the terminal, and for the model card."""
+
+
+def read_rows(order: Order) -> Rows:
+    """Read every file of an order.
+
+    Raises:
+        DataError: one cannot be read, or a row of it cannot be used.
+    """
+
+    def read(path: Path) -> Labelled:
+        return read_labelled(path, order.text_column, order.label_column)
+
+    whole = concatenate([read(path) for path in order.data])
+    labels = sorted(set(whole.labels))
+    if len(labels) < 2:
+        raise DataError(
+            f"{whole.path}: every row has the label {labels[0]!r}; a classifier needs two or more"
+        )
+    if order.dev:
+        rest, dev = whole, read(order.dev)
+    else:
+        rest, dev = split(whole, dev_fraction(len(whole.texts)), order.chosen.get("seed") or 0)
+    test = read(order.test) if order.test else None
+    notes = []
+    for part in filter(None, (dev, test)):
+        label_ids(part, labels)
+        if part.path not in order.data and (known := standing_in(part, whole)):
+            notes.append(
+                f"{known:,} of {len(part.texts):,} texts of {part.path.name} stand in "
+                f"{order.data_files} too."
+            )
+            rest = without(rest, part)
+    if dropped := len(whole.texts) - len(rest.texts) - (0 if order.dev else len(dev.texts)):
+        notes.append(f"{dropped:,} rows of {order.data_files} were left out for that.")
+    unlabelled, out_of_scope = (
+        read_texts(path, order.text_column) if path else None
+        for path in (order.unlabelled, order.out_of_scope)
+    )
+    return Rows(rest, dev, test, unlabelled, out_of_scope, notes)

@@ -1,0 +1,63 @@
+"""Text that is made of training text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model import augment as module
+from model.augment import augment
+from model.tokenizer import Tokenizer
+from tests.texts import FOREIGN, reviews
+
+TEXTS = [text for text, _ in reviews(120, 7)]
+TOKENIZER = Tokenizer.fit(TEXTS, 1000)
+
+
+def words(text: str) -> list[str]:
+    encoding = TOKENIZER.encode(text, 512)
+    found: dict[int, list[tuple[int, int]]] = {}
+    for word, span in zip(encoding.words, encoding.spans, strict=True):
+        found.setdefault(word, []).append(span)
+    return [text[spans[0][0] : spans[-1][1]].casefold() for spans in found.values()]
+
+
+def test_ten_for_each_made_of_the_words_of_the_texts() -> None:
+    made = augment(TEXTS, TOKENIZER, 0)
+    assert len(made) == 10 * len(TEXTS)
+    known = {word for text in TEXTS for word in words(text)}
+    assert {word for text in made for word in words(text)} <= known
+    assert len(set(made) - set(TEXTS)) > 5 * len(TEXTS)
+    assert augment(TEXTS, TOKENIZER, 0) == made
+    assert augment(TEXTS, TOKENIZER, 1) != made
+
+
+def test_the_three_kinds() -> None:
+    first, second = "我非常喜欢这家酒店", "the room was cold and the bed too short"
+    made = augment([first, second], TOKENIZER, 3)
+    for number, text in enumerate(made):
+        source, kind = (first, second)[number % 2], (number + number // 2) % 3
+        rest = iter(words(source))
+        if kind == 1:
+            assert all(word in rest for word in words(text))  # thinned: in their order
+        elif kind == 2:
+            assert text in source  # cropped
+
+
+def test_texts_cross_at_a_word_that_both_have() -> None:
+    texts = ["wake me at seven", "lunch is at noon today"]
+    crossed = {text for seed in range(20) for text in augment(texts, TOKENIZER, seed)[::3]}
+    assert {"wake me at noon today", "lunch is at seven"} & crossed
+
+
+def test_fewer_where_there_are_many_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    total = sum(len(words(text)) for text in TEXTS)
+    monkeypatch.setattr(module, "MOST_WORDS", 3 * total)
+    assert len(augment(TEXTS, TOKENIZER, 0)) == 2 * len(TEXTS)
+    monkeypatch.setattr(module, "MOST_WORDS", total - 1)
+    assert augment(TEXTS, TOKENIZER, 0) == []
+
+
+@given(st.lists(st.text(min_size=1).filter(TOKENIZER.ids), min_size=1, max_size=4))
+def test_none_is_empty(texts: list[str]) -> None:
+    for text in augment([*texts, *FOREIGN["positive"]], TOKENIZER, 0):
+        assert TOKENIZER.ids(text)

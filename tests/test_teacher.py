@@ -1,0 +1,162 @@
+"""A tiny encoder is fine-tuned and teaches, with a threshold chosen at the end."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.bundle import Bundle
+from model.checkpoint import STATE, TEACHER, Checkpoint
+from model.classifier import Classifier
+from model.encoder import read_encoder
+from model.errors import DataError
+from model.order import Order
+from model.teacher import TEMPERATURE, TRUTH, SoftLabels, Teacher, teacher_plan
+from tests import encoders
+from tests.command import heed
+from tests.texts import reviews, write_csv
+
+SMALL = ("--width", 16, "--heads", 2, "--epochs", 4)
+OUTSIDE = ["what time is it", "add milk to my list", "turn the lights off", "call me a taxi now"]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("taught")
+    write_csv(folder / "train.csv", reviews(240, seed=1))
+    write_csv(folder / "dev.csv", reviews(60, seed=8))
+    write_csv(folder / "more.csv", [(text, "") for text, _ in reviews(50, seed=9)])
+    write_csv(folder / "outside.csv", [(text, "none") for text in OUTSIDE])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def arguments(files: Path, bert: Path) -> list[object]:
+    return [
+        *("train", files / "train.csv", "--dev", files / "dev.csv", "--out", files / "bundle"),
+        *("--teacher", bert, "--unlabelled", files / "more.csv"),
+        *("--out-of-scope", files / "outside.csv"),
+        *("--checkpoint", files / "checkpoint", *SMALL),
+    ]
+
+
+@pytest.fixture(scope="module")
+def taught(files: Path, arguments: list[object]) -> Path:
+    done = heed(*arguments, "--target-precision", 0.9)
+    assert "teacher epoch 1/" in done.stderr
+    assert "the teacher labels 2,690 texts" in done.stderr
+    assert "Below a probability of " in done.stdout
+    return files / "bundle"
+
+
+def test_a_taught_bundle(taught: Path, files: Path, bert: Path) -> None:
+    config = Bundle.load(taught).config
+    teacher = config.training["teacher"]
+    assert teacher["name"] == bert.name
+    assert (teacher["unlabelled"], teacher["augmented"]) == (50, 2400)
+    assert config.scores["dev"]["accuracy"] > 0.8
+    card = (taught / "README.md").read_text("utf-8")
+    assert f"It was taught by {bert.name}, fine-tuned on the training rows to an accuracy" in card
+    assert "50 texts without labels and 2,400 texts made of pieces" in card
+    saved, accuracy = Checkpoint(files / "checkpoint").soft_labels() or (None, 0)
+    assert saved is not None
+    assert saved.shape == (2690, 2)
+    assert accuracy == teacher["dev_accuracy"]
+
+
+def test_the_threshold_is_that_of_the_card(taught: Path) -> None:
+    bundle = Bundle.load(taught)
+    config, dev = bundle.config, bundle.config.scores["dev"]
+    assert config.min_confidence is not None
+    assert dev["min_confidence"] == config.min_confidence
+    assert dev["precision"] >= 0.9
+    outside = Classifier(bundle).predict(OUTSIDE, "none")
+    refused = [one.probabilities.max() < config.min_confidence for one in outside]
+    assert dev["out_of_scope_refused"] == np.mean(refused)
+    card = (taught / "README.md").read_text("utf-8")
+    assert f"Below a probability of {config.min_confidence:.3f} no label is given." in card
+    assert "of 4 such texts" in card
+
+
+def test_killed_anywhere_it_ends_the_same(
+    taught: Path, files: Path, arguments: list[object]
+) -> None:
+    """Once while the teacher labelled, and once before the network's first save."""
+    whole, folder = Bundle.load(taught), files / "checkpoint"
+    made = (folder / TEACHER).stat().st_mtime_ns
+    logits, accuracy = Checkpoint(folder).soft_labels() or pytest.fail("no soft labels")
+    Checkpoint(folder).save_soft_labels(logits[:2048], accuracy)
+    (folder / STATE).unlink()
+    heed(*arguments, "--target-precision", 0.9, "--resume", "--force")
+    assert Bundle.load(taught).model == whole.model
+    assert Bundle.load(taught).config.min_confidence == whole.config.min_confidence
+    assert (folder / TEACHER).stat().st_mtime_ns == made
+
+    export = heed("export", folder, "--out", files / "exported")
+    assert "Below a probability of" in export.stdout
+    assert Bundle.load(files / "exported").config.min_confidence == whole.config.min_confidence
+
+
+def test_another_threshold_of_a_finished_training(
+    taught: Path, files: Path, arguments: list[object]
+) -> None:
+    whole = Bundle.load(taught)
+    shutil.copytree(files / "checkpoint", files / "again")
+    other = [files / "again" if one == files / "checkpoint" else one for one in arguments]
+    heed(*other, "--resume", "--force")
+    bundle = Bundle.load(taught)
+    assert bundle.model == whole.model
+    dev = bundle.config.scores["dev"]
+    assert dev["coverage"] >= dev["accuracy"] - 0.01
+    assert bundle.config.training["abstaining"]["target_precision"] is None
+
+
+def test_padded_is_unpadded_and_any_id_may_be_a_token(tmp_path: Path) -> None:
+    """The encoder has another token than padding at id 0."""
+    encoder = read_encoder(str(encoders.roberta(tmp_path)), "--teacher")
+    torch.manual_seed(0)
+    teacher = Teacher(encoder, 3).eval()
+    short, long = (
+        torch.tensor([encoder.tokenizer(text)["input_ids"]]) + 1
+        for text in ("A warm film", "The hotel was dreadful, and I will say so to anyone.")
+    )
+    alone = [teacher(ids).logits for ids in (short, long)]
+    padded = torch.nn.functional.pad(short, (0, long.shape[1] - short.shape[1]))
+    together = teacher(torch.cat([padded, long])).logits
+    assert torch.allclose(together, torch.cat(alone), atol=1e-5)
+    states = encoder.network(input_ids=short - 1, attention_mask=torch.ones_like(short))
+    mean = states.last_hidden_state.mean(dim=1)
+    assert torch.allclose(alone[0], teacher.head(mean), atol=1e-5)
+
+
+def test_targets_are_what_the_teacher_and_the_labels_say() -> None:
+    logits = np.array([[4, 0, 0], [0, 2, 1], [1, 1, 3]], dtype=np.float16)
+    soft = SoftLabels(logits, 1.0)
+    own = np.array([1, 1])
+    targets = soft.targets(own).astype(float)
+    assert soft.labels(own).tolist() == [1, 1, 2]
+    assert targets.sum(axis=1) == pytest.approx(1, abs=2e-3)
+    said = np.exp(logits.astype(float) / TEMPERATURE)
+    said /= said.sum(axis=1, keepdims=True)
+    assert targets[2] == pytest.approx(said[2], abs=1e-3)
+    assert targets[0] == pytest.approx((1 - TRUTH) * said[0] + TRUTH * np.eye(3)[1], abs=1e-3)
+
+
+def test_what_does_not_fit_together(tmp_path: Path, files: Path, bert: Path) -> None:
+    with pytest.raises(DataError, match="--unlabelled needs --teacher"):
+        Order((files / "train.csv",), tmp_path, unlabelled=files / "more.csv")
+    done = heed(
+        *("train", files / "train.csv", "--out", tmp_path / "out", "--teacher", bert),
+        *("--unlabelled", files / "more.csv", "--text-column", "words"),
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "no column 'words'" in done.stderr
+
+
+def test_the_teachers_plan_follows_the_data() -> None:
+    assert (teacher_plan(100, 2, 0).batch, teacher_plan(100, 2, 0).epochs) == (16, 20)
+    assert teacher_plan(67_349, 2, 0).epochs == 2
+    assert teacher_plan(15_000, 150, 0).epochs == 6
