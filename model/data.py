@@ -156,9 +156,9 @@ def standing_in(labelled: Labelled, other: Labelled) -> int:
     return sum(text in texts for text in labelled.texts)
 
 
-def without(labelled: Labelled, *others: Labelled) -> Labelled:
-    """The rows whose text stands in none of `others`; all, where a label would have no row left."""
-    known = {text for other in others for text in other.texts}
+def without(labelled: Labelled, other: Labelled) -> Labelled:
+    """The rows whose text is not in `other`; all of them, where a label would have none left."""
+    known = set(other.texts)
     rest = labelled.take(p for p, text in enumerate(labelled.texts) if text not in known)
     return rest if set(rest.labels) == set(labelled.labels) else labelled
 

@@ -127,11 +127,21 @@ def read_rows(order: Order) -> Rows:
                 f"{known:,} of {len(part.texts):,} texts of {part.path.name} stand in "
                 f"{order.data_files} too."
             )
-            rest = without(rest, part)
-    if dropped := len(whole.texts) - len(rest.texts) - (0 if order.dev else len(dev.texts)):
-        notes.append(f"{dropped:,} rows of {order.data_files} were left out for that.")
+    if test:
+        fair = without(rest, test)
+        if dropped := len(rest.texts) - len(fair.texts):
+            notes.append(
+                f"{dropped:,} rows of {order.data_files} that stand in {test.path.name} were left "
+                "out of training."
+            )
+        rest = fair
     unlabelled, out_of_scope = (
         read_texts(path, order.text_column) if path else None
         for path in (order.unlabelled, order.out_of_scope)
     )
+    if unlabelled:
+        held_out = {text for part in filter(None, (dev, test)) for text in part.texts}
+        unlabelled = unlabelled.take(
+            place for place, text in enumerate(unlabelled.texts) if text not in held_out
+        )
     return Rows(rest, dev, test, unlabelled, out_of_scope, notes)
