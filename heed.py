@@ -185,6 +185,9 @@ def evaluate(
     explanations: Annotated[
         bool, typer.Option("--explanations", help="Compare ways of explaining too.")
     ] = False,
+    card: Annotated[
+        bool, typer.Option("--card", help="Write that comparison into the bundle's model card.")
+    ] = False,
     checkpoint: Annotated[
         Path | None, typer.Option(help="The bundle's training, for what needs gradients.")
     ] = None,
@@ -200,8 +203,10 @@ def evaluate(
     if checkpoint:
         _needs_training()
     from model.examine import examine
-    from model.listing import comparison_as_text, scores_as_text
+    from model.listing import comparison_as_markdown, comparison_as_text, scores_as_text
 
+    if card and not explanations:
+        raise HeedError("--card writes what --explanations finds; add that too")
     found = examine(
         bundle, data, text_column=text_column, label_column=label_column, device=device,
         explanations=explanations, checkpoint=checkpoint, limit=limit,
@@ -210,6 +215,13 @@ def evaluate(
         from model.report import write_report
 
         _note(f"report: {write_report(found, report)}")
+    if card and found.comparison:
+        from model.bundle import CARD
+        from model.card import add_comparison
+
+        place = bundle / CARD
+        table = comparison_as_markdown(found.comparison)
+        place.write_text(add_comparison(place.read_text(), data.name, table))
     if as_json:
         print(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
         return

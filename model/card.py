@@ -63,9 +63,23 @@ The embedding table is kept in 8 bits with a scale for each row. PyTorch and ONN
 
 `attention` is where the network looked: weights that sum to 1 over the text's tokens, without \
 sign. `contributions` is what moved the score: a label's logit is its bias plus the sum over \
-tokens of their signed contributions, exactly, where the softmax weights and the norms' scale \
-count as given. A word that changes what its neighbours mean shows in their numbers, not its own.
+tokens of their signed contributions, exactly, where the attention weights and the gates count \
+as given. A word that changes how its neighbours are taken shows in their numbers, not its own.
 """
+
+EXPLANATIONS = "## Explanations compared"
+
+
+def add_comparison(card: str, data: str, table: str) -> str:
+    """The card with a table of ways of explaining, in the place of one that was there.
+
+    Args:
+        card: the card's text.
+        data: name of the file that was measured on.
+        table: in Markdown.
+    """
+    before = card.split(EXPLANATIONS)[0].rstrip()
+    return f"{before}\n\n{EXPLANATIONS}\n\nOn `{data}`. {table}"
 
 
 def model_card(config: BundleConfig, example: str, model_bytes: int) -> str:

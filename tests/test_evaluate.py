@@ -10,6 +10,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, f1_score, log_loss
 
+from model.card import add_comparison
 from model.evaluate import BINS, evaluate, expected_calibration_error, reliability
 from model.listing import table
 from tests.command import ROOT, heed
@@ -143,3 +144,13 @@ def test_evaluating_loads_no_pytorch(trained: Path, test_csv: Path, tmp_path: Pa
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["explanations"]["n"] == 3
+
+
+def test_card_holds_one_comparison_however_often_it_is_written() -> None:
+    card = "# A bundle\n\n## Reading the reasons\n\nAs they are.\n"
+    once = add_comparison(card, "marked.jsonl", "| method | MAP |\n")
+    assert once.startswith(card.rstrip())
+    assert "| method | MAP |" in once
+    twice = add_comparison(once, "marked.jsonl", "| other |\n")
+    assert "| other |" in twice
+    assert "| method |" not in twice
