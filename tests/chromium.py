@@ -41,7 +41,9 @@ def page(browser: Browser, server: Server) -> Generator[Page]:
 @contextmanager
 def watched_page(browser: Browser, url: str, **options: Any) -> Generator[Page]:
     """A page that may talk to the server at `url` only, and may not break."""
-    context = browser.new_context(base_url=url, permissions=["clipboard-read"], **options)
+    context = browser.new_context(
+        base_url=url, permissions=["clipboard-read", "clipboard-write"], **options
+    )
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     elsewhere, faults = list[str](), list[str]()

@@ -35,7 +35,8 @@ def ask(server: Server, text: str, **options: Any) -> dict[str, Any]:
 
 
 def other_label(answer: dict[str, Any]) -> str:
-    return next(label for label in answer["probabilities"] if label != answer["label"])
+    labels: list[str] = list(answer["probabilities"])
+    return next(label for label in labels if label != answer["label"])
 
 
 def test_typing_shows_label_and_probabilities(page: Page, server: Server) -> None:
@@ -81,8 +82,8 @@ def test_switching_to_contributions_asks_nothing_and_shows_signs(
     page: Page, server: Server
 ) -> None:
     open_page(page, text=TEXT)
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(request.method))
     page.get_by_text("Contributions", exact=True).click()
     expect(page.locator("#reading")).to_have_attribute("data-view", "contributions")
     expect(page.locator("#equation")).to_contain_text("bias")
@@ -124,6 +125,9 @@ def test_a_word_tells_its_numbers_to_pointer_and_keyboard(page: Page, server: Se
     expect(words(page).nth(1)).to_be_focused()
     expect(readout).to_contain_text(f"word 2 of {len(tokens)}")
     page.keyboard.press("End")
+    expect(words(page).last).to_be_focused()
+    with page.expect_response("**/classify"):  # an answer drawn anew keeps the place
+        page.locator("#text").evaluate("field => field.dispatchEvent(new Event('input'))")
     expect(words(page).last).to_be_focused()
     assert page.locator("#words [tabindex='0']").count() == 1
 
@@ -176,6 +180,18 @@ def test_the_calls_to_copy_give_the_same_answer(page: Page, server: Server, text
     ]
     by_python = subprocess.run(command, capture_output=True, check=True, timeout=30)
     assert json.loads(by_python.stdout) == expected
+
+
+def test_link_and_calls_can_be_copied(page: Page) -> None:
+    open_page(page, text=TEXT)
+    for button, expected in [
+        ("#copy-curl", page.locator("#curl").inner_text()),
+        ("#copy-python", page.locator("#python").inner_text()),
+        ("#copy-link", page.url),
+    ]:
+        page.locator(button).click()
+        expect(page.locator(button)).to_have_text("Copied")
+        assert page.evaluate("navigator.clipboard.readText()") == expected
 
 
 def test_examples_are_texts_to_try(page: Page) -> None:

@@ -7,6 +7,11 @@ try {
   key = sessionStorage.getItem(KEY);
 } catch { /* storage is switched off: the key lasts as long as the page */ }
 
+/** Whether calls carry an API key. */
+export function hasKey() {
+  return key !== null;
+}
+
 /** Use an API key from now on, in this tab only. */
 export function useKey(value) {
   key = value;

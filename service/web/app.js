@@ -1,6 +1,6 @@
 // The page's one loop: the text changes, the server is asked, the answer is shown.
 
-import { Problem, classify, fetchModels, useKey } from "./api.js";
+import { Problem, classify, fetchModels, hasKey, useKey } from "./api.js";
 import { examplesFor } from "./examples.js";
 import { clearReading, showReading, showView } from "./reading.js";
 import { copies, curlOf, pythonOf } from "./snippets.js";
@@ -16,7 +16,6 @@ const text = element("text");
 
 let state = readState(); // {text, model, label, view}
 let models = []; // as /models describes them
-let keyed = false; // the server wants an API key
 let answer = null; // the last one, to state.text
 let asked = new AbortController(); // the call in flight
 let timer = null;
@@ -40,6 +39,7 @@ async function ask() {
     answer = state.text ? await classify(request(), signal) : null;
     if (answer) show();
     else clear("The answer appears here as you type.");
+    element("key-form").hidden = true;
     tell("");
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -63,8 +63,8 @@ function show() {
   showVerdict(answer, model(), explained());
   showReading(state.text, answer, model(), state.view);
   const url = new URL("classify", document.baseURI).href;
-  element("curl").textContent = curlOf(url, request(), keyed);
-  element("python").textContent = pythonOf(url, request(), keyed);
+  element("curl").textContent = curlOf(url, request(), hasKey());
+  element("python").textContent = pythonOf(url, request(), hasKey());
   element("call").hidden = false;
   element("follow").hidden = state.label === null;
 }
@@ -82,21 +82,21 @@ function clear(sentence) {
 }
 
 function tell(sentence) {
-  element("problem").textContent = sentence;
+  const problem = element("problem");
+  if (problem.textContent !== sentence) problem.textContent = sentence; // said aloud only once
 }
 
 function showProblem(problem) {
+  const wantsKey = problem.status === 401;
   clear("There is no answer to show.");
-  tell(problem.message);
-  keyed ||= problem.status === 401;
-  element("key-form").hidden = problem.status !== 401;
+  tell(wantsKey ? "This server wants an API key; enter one that it knows." : problem.message);
+  element("key-form").hidden = !wantsKey;
   if (problem.retryAfter !== null) timer = setTimeout(ask, 1000 * problem.retryAfter);
 }
 
 async function loadModels(signal) {
   const answer = await fetchModels(signal);
   models = answer.models;
-  element("key-form").hidden = true;
   if (!model()) state.model = answer.default ?? models[0].name;
   element("model").replaceChildren(...models.map(({ name }) => new Option(name, name)));
   element("model-choice").hidden = models.length < 2;
@@ -141,7 +141,9 @@ text.addEventListener("input", () => {
   askSoon();
 });
 element("model").addEventListener("change", (event) => {
+  const wasExample = examplesFor(model()).includes(state.text);
   state.model = event.target.value;
+  if (wasExample) state.text = examplesFor(model())[0];
   showModel();
   askSoon(0);
 });
@@ -164,7 +166,7 @@ element("key-form").addEventListener("submit", (event) => {
 });
 copies(element("copy-curl"), () => element("curl").textContent);
 copies(element("copy-python"), () => element("python").textContent);
-copies(element("copy-link"), () => new URL(linkOf(state) ?? "", document.baseURI).href);
+copies(element("copy-link"), () => linkOf(state) && new URL(linkOf(state), document.baseURI).href);
 
 addEventListener("hashchange", start);
 start();

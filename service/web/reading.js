@@ -24,6 +24,7 @@ export function showReading(text, answer, model, view) {
     contribution: Math.max(...read.map((word) => Math.abs(word.contribution))),
   };
   shown = { answer, model, most };
+  const focused = words.contains(document.activeElement);
   current = Math.min(current, read.length - 1);
   spans = [];
   words.replaceChildren(...pieces.map((piece) => elementOf(piece, most)));
@@ -32,6 +33,7 @@ export function showReading(text, answer, model, view) {
   showView(view);
   showNumbers(null);
   section.hidden = false;
+  if (focused) spans[current].focus();
 }
 
 export function clearReading() {

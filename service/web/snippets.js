@@ -26,11 +26,12 @@ request = Request("${url}", json.dumps(body).encode(), headers)
 print(json.load(urlopen(request)))`;
 }
 
-/** Make a button copy what `text()` says, and say so. */
+/** Make a button copy what `text()` gives, and say so; null is what does not fit. */
 export function copies(button, text) {
   const name = button.textContent;
   button.addEventListener("click", async () => {
-    button.textContent = (await copy(text())) ? "Copied" : "Not copied";
+    const copied = text();
+    button.textContent = copied === null ? "Too long" : (await copy(copied)) ? "Copied" : "Not copied";
     setTimeout(() => (button.textContent = name), 1500);
   });
 }
