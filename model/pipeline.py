@@ -46,6 +46,8 @@ def train_bundle(order: Order, note: Note) -> Bundle:
     tokenizer, table = _tokenizer(order, rows, checkpoint if begun else None, note)
     longest = order.chosen.get("max_tokens") or LONGEST_TEXT
     data, dev = (encode(part, tokenizer, labels, longest) for part in (rows.train, rows.dev))
+    for part in filter(None, (rows.test, rows.out_of_scope)):
+        encode(part, tokenizer, None, longest)  # refuses a row now, not after the training
     more = _more_text(order, rows, tokenizer)
     if more.texts:
         data = join(data, encode(more, tokenizer, None, longest))
