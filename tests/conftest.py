@@ -10,7 +10,7 @@ from tests.command import heed
 from tests.server import Server, serve
 from tests.texts import reviews, write_csv
 
-SIZES = ("--width", 32, "--epochs", 12, "--terms", "made for the tests")
+SIZES = ("--width", 32, "--epochs", 20, "--terms", "made for the tests")
 """Options of the bundle `trained`."""
 
 pytest_plugins = ["tests.chromium"]
