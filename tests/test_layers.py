@@ -1,25 +1,41 @@
 """The layers against their equations, and the network's promises: padding, batches, sums."""
 
+import itertools
 import math
 
 import pytest
 import torch
 
-from model.layers import attention, positional_encoding, softmax
+from model.layers import GatedPooling, attention, positional_encoding, softmax
 from model.network import Network, NetworkConfig, Output
 
 TEXTS = [[5, 9, 2], [7], [3, 3, 8, 1, 12, 4, 19], [1, 2]]
+WIDTH = 6
+MASK = torch.tensor([[True] * 4, [True, True, False, False]])
 
 
-@pytest.fixture(params=[0, 1, 2], ids=lambda blocks: f"blocks={blocks}")
+@pytest.fixture(
+    params=itertools.product([0, 1, 2], [1, 2]), ids="blocks={0[0]},queries={0[1]}".format
+)
 def network(request: pytest.FixtureRequest) -> Network:
     """A small network with random weights, biases included."""
     torch.manual_seed(4)
-    config = NetworkConfig(vocabulary=20, classes=3, max_tokens=16, width=16, blocks=request.param)
+    blocks, queries = request.param
+    config = NetworkConfig(
+        vocabulary=20, classes=3, max_tokens=16, width=16, blocks=blocks, pooling_heads=queries
+    )
     network = Network(config).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     return network
+
+
+def _pooling(heads: int) -> tuple[GatedPooling, torch.Tensor, torch.Tensor]:
+    """A pooling with random weights, and x and y for `MASK`, random at padding too."""
+    torch.manual_seed(4)
+    pooling = GatedPooling(WIDTH, heads).double()
+    x, y = torch.randn(2, *MASK.shape, WIDTH, dtype=torch.float64)
+    return pooling, x, y
 
 
 @torch.no_grad()
@@ -117,6 +133,56 @@ def test_positions_matter(network: Network) -> None:
     assert not torch.allclose(there.logits, back.logits, atol=1e-4)
 
 
-def test_a_width_that_the_heads_do_not_divide_is_refused() -> None:
-    with pytest.raises(ValueError, match="width 10 is not a multiple of 4 heads"):
-        NetworkConfig(vocabulary=5, classes=2, max_tokens=4, width=10)
+@pytest.mark.parametrize("heads", [1, 2])
+@torch.no_grad()
+def test_pooling_is_its_equations(heads: int) -> None:
+    """z[t] = a[t] g[t] * V x_t, a query at a time, each with its share of the width."""
+    pooling, x, y = _pooling(heads)
+    handed, weights = pooling(x, y, MASK)
+    for text, real in enumerate(MASK):
+        for head, columns in enumerate(torch.arange(WIDTH).chunk(heads)):
+            scores = y[text, real] @ pooling.query.weight[head]
+            looked = scores.exp() / scores.exp().sum()
+            gates = torch.tanh(y[text, real] @ pooling.gate.weight.T + pooling.gate.bias)
+            own = x[text, real] @ pooling.value.weight.T
+            expected = looked[:, None] * (gates * own)[:, columns]
+            torch.testing.assert_close(weights[text, real, head], looked)
+            torch.testing.assert_close(handed[text, real][:, columns], expected)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@torch.no_grad()
+def test_pooling_is_exactly_zero_at_padding(heads: int) -> None:
+    pooling, x, y = _pooling(heads)
+    handed, weights = pooling(x, y, MASK)
+    assert not handed[~MASK].any()
+    assert not weights[~MASK].any()
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(len(MASK), heads).double())
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@torch.no_grad()
+def test_with_context_held_a_token_changes_only_its_own_part(heads: int) -> None:
+    """What a contribution's "exact" means: y, so weights and gates, held; one token's x changed."""
+    pooling, x, y = _pooling(heads)
+    before, weights = pooling(x, y, MASK)
+    other = x.clone()
+    other[0, 2] *= 3
+    after, same = pooling(other, y, MASK)
+    assert torch.equal(same, weights)
+    changed = (after != before).any(dim=-1)
+    assert changed.nonzero().tolist() == [[0, 2]]
+    torch.testing.assert_close(after[0, 2], 3 * before[0, 2])
+
+
+@torch.no_grad()
+def test_context_changes_what_others_hand_on() -> None:
+    """And what it leaves out: one token's y changed, and every token of that text weighs anew."""
+    pooling, x, y = _pooling(1)
+    before, _ = pooling(x, y, MASK)
+    other = y.clone()
+    other[0, 2] += 1
+    after, _ = pooling(x, other, MASK)
+    changed = (after != before).any(dim=-1)
+    assert changed[0].all()
+    assert not changed[1].any()

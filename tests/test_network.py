@@ -1,0 +1,49 @@
+"""The network without blocks, from training to the answer, and sizes that do not fit."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.bundle import Bundle
+from model.network import Network, NetworkConfig
+from tests.command import heed
+from tests.server import serve
+
+
+@pytest.mark.parametrize(("sizes", "heads"), [({"heads": 4}, 4), ({"pooling_heads": 3}, 3)])
+def test_a_width_that_the_heads_do_not_divide_is_refused(sizes: dict[str, int], heads: int) -> None:
+    with pytest.raises(ValueError, match=f"width 10 is not a multiple of {heads} heads"):
+        NetworkConfig(vocabulary=5, classes=2, max_tokens=4, width=10, **{"heads": 2} | sizes)
+
+
+@torch.no_grad()
+def test_without_blocks_a_token_changes_others_by_its_share_alone() -> None:
+    """No block, no look at the neighbours: only the softmax ties the tokens together."""
+    torch.manual_seed(4)
+    config = NetworkConfig(vocabulary=20, classes=3, max_tokens=8, width=16, blocks=0)
+    output = Network(config).eval()(torch.tensor([[5, 9, 2, 7], [5, 9, 11, 7]]))
+    rest = [0, 1, 3]
+    share = output.attention[1, rest] / output.attention[0, rest]
+    torch.testing.assert_close(share, share[0].expand(3))
+    assert abs(share[0] - 1) > 1e-3
+    torch.testing.assert_close(
+        output.contributions[1, rest], share[0] * output.contributions[0, rest]
+    )
+
+
+def test_no_blocks_from_training_to_the_answer(
+    tmp_path: Path, train_csv: Path, test_csv: Path
+) -> None:
+    out = tmp_path / "reviews"
+    sizes = ("--blocks", 0, "--width", 32, "--epochs", 16)
+    heed("train", train_csv, "--test", test_csv, "--out", out, *sizes)
+    config = Bundle.load(out).config
+    assert config.network["blocks"] == 0
+    assert config.scores["test"]["accuracy"] > 0.8
+    with serve(out) as server:
+        asked = {"text": "A dreadful film; we watched the whole of it.", "explain": "contributions"}
+        answer = server.post(asked).json()
+    assert answer["label"] == "negative"
+    total = answer["bias"] + sum(token["contribution"] for token in answer["tokens"])
+    assert answer["logit"] == pytest.approx(total, abs=1e-4)
