@@ -1,17 +1,20 @@
 """More text like the training text, for a teacher to label (after Tang et al. 2019).
 
-Three kinds, as many of each:
+Long texts give their sentences, which are real text. Where that leaves room, short ones are taken
+to pieces, in three kinds, as many of each:
 
 - crossed: one text up to some word, and what follows the same word in another text;
 - thinned: a text with a share of its words left out;
 - cropped: some words of a text, in a row.
 
-None has a label of its own: who crosses two texts cannot know what became of their meaning.
+None has a label of its own: who crosses two texts cannot know what became of their meaning, nor who
+reads one sentence of a review what the others say.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +23,11 @@ from model.tokenizer import Tokenizer
 
 MOST_OF_EACH = 10
 """New texts for each row, at most."""
-MOST_WORDS = 2_000_000
-"""Words of all texts, old and new: what a teacher labels in less time than it takes to train it."""
-LONGEST = 512
-"""Tokens of a row that are used."""
+MOST_WORDS = 3_000_000
+"""Words of short rows and new texts: what a teacher labels in about the time it takes to train."""
+LONG = 128
+"""Tokens of a text that is longer than what a teacher reads at once."""
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*|\s*<br\s*/?>\s*|\n+")
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class _Words:
 
 
 def augment(texts: Sequence[str], tokenizer: Tokenizer, seed: int) -> list[str]:
-    """Make new texts of old ones: ten for each, fewer where there are many words already.
+    """Make new texts of old ones: at most ten for each short one, fewer where there are many words.
 
     Equal arguments give equal texts.
 
@@ -52,14 +56,45 @@ def augment(texts: Sequence[str], tokenizer: Tokenizer, seed: int) -> list[str]:
         tokenizer: says what a word is, in any script.
         seed: decides what is made.
     """
-    words = _words(texts, tokenizer)
-    room = max(0, MOST_WORDS - len(words.keys)) * len(texts) // len(words.keys)
     random = np.random.default_rng((seed, 2))
+    long = [text for text in texts if is_long(text, tokenizer)]
+    short = [text for text in texts if not is_long(text, tokenizer)]
+    words = _words(short, tokenizer)
+    room = MOST_WORDS - len(words.keys)
+    made = []
+    for sentence in _shuffled(sentences(long), random):
+        if room <= 0:
+            break
+        room -= len(set(tokenizer.encode(sentence, LONG).words))
+        made.append(sentence)
+    if short and room > 0:
+        count = min(MOST_OF_EACH * len(short), room * len(short) // len(words.keys))
+        made += _taken_to_pieces(words, count, random)
+    return [text for text in map(str.strip, made) if tokenizer.ids(text)]
+
+
+def is_long(text: str, tokenizer: Tokenizer) -> bool:
+    """Whether a teacher would not read the whole of it."""
+    return len(text) > LONG and len(tokenizer.encode(text, LONG + 1).ids) > LONG
+
+
+def sentences(texts: Iterable[str]) -> list[str]:
+    """Cut texts where a sentence ends, in any script, or a line."""
+    parts = chain.from_iterable(map(_SENTENCE_END.split, texts))
+    return [part for part in parts if any(map(str.isalnum, part))]
+
+
+def _shuffled(texts: list[str], random: np.random.Generator) -> Iterator[str]:
+    return (texts[place] for place in random.permutation(len(texts)))
+
+
+def _taken_to_pieces(words: _Words, count: int, random: np.random.Generator) -> Iterator[str]:
+    """Texts crossed, thinned and cropped, in turn."""
+    texts = len(words.texts)
     by_key = np.argsort(words.keys, kind="stable")
     bounds = np.searchsorted(words.keys[by_key], np.arange(words.keys.max() + 2))
-    made = []
-    for number in range(min(MOST_OF_EACH * len(texts), room)):
-        text, kind = number % len(texts), (number + number // len(texts)) % 3
+    for number in range(count):
+        text, kind = number % texts, (number + number // texts) % 3
         pieces = words.pieces(text)
         if kind == 0:
             here = int(random.integers(len(pieces)))
@@ -67,15 +102,14 @@ def augment(texts: Sequence[str], tokenizer: Tokenizer, seed: int) -> list[str]:
             there = by_key[random.integers(bounds[key], bounds[key + 1])]
             other = int(np.searchsorted(words.first, there, side="right")) - 1
             rest = words.texts[other][words.places[there] : words.ends[other]]
-            made.append("".join(pieces[:here]) + rest)
+            yield "".join(pieces[:here]) + rest
         elif kind == 1:
             kept = random.random(len(pieces)) >= random.uniform(0.1, 0.5)
             kept[random.integers(len(pieces))] = True
-            made.append("".join(map(_thin, pieces, kept)))
+            yield "".join(map(_thin, pieces, kept))
         else:
             begin, end = np.sort(random.integers(0, len(pieces), 2))
-            made.append("".join(pieces[begin : end + 1]))
-    return [text for text in map(str.strip, made) if tokenizer.ids(text)]
+            yield "".join(pieces[begin : end + 1])
 
 
 def _thin(piece: str, stays: bool) -> str:
@@ -87,7 +121,7 @@ def _words(texts: Sequence[str], tokenizer: Tokenizer) -> _Words:
     numbers: dict[str, int] = {}
     first, places, ends, keys = [0], [], [], []
     for text in texts:
-        encoding = tokenizer.encode(text, LONGEST)
+        encoding = tokenizer.encode(text, LONG)
         spans, words = encoding.spans, encoding.words
         begins = [0]  # tokens that begin a word; what shares a character (¼) is one
         for token in range(1, len(words)):

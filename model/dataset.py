@@ -43,6 +43,14 @@ class Dataset:
         starts = np.concatenate([[0], np.cumsum(lengths)])
         return replace(self, ids=self.ids[place < max_tokens], starts=starts)
 
+    def take(self, positions: NDArray[np.int64]) -> "Dataset":
+        """Some of the texts, without targets."""
+        lengths = self.lengths[positions]
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        place = np.arange(starts[-1]) - np.repeat(starts[:-1], lengths)
+        ids = self.ids[np.repeat(self.starts[positions], lengths) + place]
+        return Dataset(ids, starts, self.labels[positions])
+
     def batch(self, positions: Sequence[int] | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Token ids (B, T), id 0 behind the shorter rows, and labels (B,)."""
         chosen = np.asarray(positions)

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from model.augment import augment
+from model.augment import augment, is_long, sentences
 from model.bundle import Bundle, check_free
 from model.checkpoint import DEV, OUT_OF_SCOPE, Checkpoint
 from model.data import Labelled, read_labelled, read_texts
@@ -134,9 +134,12 @@ def _tokenizer(
 
 def _more_text(order: Order, rows: Rows, tokenizer: Tokenizer) -> Labelled:
     """What the teacher labels besides the rows: unlabelled text, and text made of the rows."""
-    texts, where = [], list[int]()
+    texts, where = list[str](), list[int]()
     if rows.unlabelled:
-        texts, where = list(rows.unlabelled.texts), list(rows.unlabelled.rows)
+        for text, row in zip(rows.unlabelled.texts, rows.unlabelled.rows, strict=True):
+            parts = sentences([text]) if is_long(text, tokenizer) else [text]
+            texts += parts
+            where += [row] * len(parts)
     if order.teacher:
         texts += augment(rows.train.texts, tokenizer, order.chosen.get("seed") or 0)
     where += [0] * (len(texts) - len(where))

@@ -9,13 +9,14 @@ import math
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, compress, islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from model.augment import LONG
 from model.checkpoint import Checkpoint
 from model.classifier import softmax
 from model.data import Labelled, label_ids
@@ -29,8 +30,8 @@ TEMPERATURE = 2.0
 """Soft labels are softmax(teacher's logits / this): the higher, the more shows of the unlikely."""
 TRUTH = 0.2
 """Share of a training row's target that is its own label; the rest is the teacher's."""
-LONGEST = 128
-"""Tokens that the teacher reads of a text."""
+CERTAIN = 20.0
+"""Logit of a row's own label where the teacher has no say."""
 HEAD_RATE = 20.0
 """Learning rate of the new layer, as a multiple of the pretrained ones'."""
 CHUNK = 1024
@@ -107,7 +108,9 @@ def teach(
 ) -> SoftLabels:
     """Fine-tune an encoder on the training rows and let it label them and more text.
 
-    Stopped, it goes on from where `checkpoint` stands: in the fine-tuning, or in the labelling.
+    It learns from the rows that it reads whole, where these are the most; a row that it cannot read
+    whole keeps its own label. Stopped, it goes on from where `checkpoint` stands: in the
+    fine-tuning, or in the labelling.
 
     Args:
         source: the encoder, see `read_encoder`.
@@ -128,14 +131,19 @@ def teach(
         return SoftLabels(*saved)
     note(f"fine-tuning {source} to teach")
     encoder = read_encoder(source, "--teacher")
+    numbers = label_ids(rows, labels)
+    lessons = _tokenize(encoder, rows.texts, numbers)
+    whole = lessons.lengths < _longest(encoder)
+    if whole.mean() > 0.5:
+        lessons = lessons.take(np.flatnonzero(whole))
     with reproducible(seed):
         teacher = Teacher(encoder, len(labels))
-        config = teacher_plan(len(rows.texts), len(labels), seed)
+        config = teacher_plan(len(lessons), len(labels), seed)
         state = fit(
             teacher,
             _optimizer(teacher, config),
             config,
-            _tokenize(encoder, rows.texts, label_ids(rows, labels)),
+            lessons,
             _tokenize(encoder, dev.texts, label_ids(dev, labels)),
             checkpoint=checkpoint.of_teacher() if checkpoint else None,
             title="teacher",
@@ -150,7 +158,13 @@ def teach(
     with counting("texts labelled", total, done) as count:
         while texts := list(islice(waiting, CHUNK)):
             start, done = done, done + len(texts)
-            found[start:done] = logits(teacher, _tokenize(encoder, texts)).numpy()
+            own = CERTAIN * np.eye(len(labels), dtype=np.float16)[numbers[start:done]]
+            asked = np.ones(len(texts), dtype=bool)
+            asked[: len(own)] = whole[start:done]
+            found[start : start + len(own)] = own
+            if asked.any():
+                tokens = _tokenize(encoder, list(compress(texts, asked)))
+                found[start:done][asked] = logits(teacher, tokens).numpy()
             count(done)
             if checkpoint and (checkpoint.due or done == total):
                 checkpoint.save_soft_labels(found[:done], state.best_score)
@@ -167,7 +181,7 @@ def teacher_plan(rows: int, classes: int, seed: int) -> TrainConfig:
     epochs = min(20, max(2, math.ceil((1000 + 10 * classes) / math.ceil(rows / batch))))
     return TrainConfig(
         vocabulary=0,
-        max_tokens=LONGEST,
+        max_tokens=LONG,
         epochs=epochs,
         batch=batch,
         patience=max(2, epochs // 3),
@@ -192,11 +206,15 @@ def _optimizer(teacher: Teacher, config: TrainConfig) -> torch.optim.Optimizer:
     )
 
 
+def _longest(encoder: Encoder) -> int:
+    return int(min(LONG, encoder.tokenizer.model_max_length))
+
+
 def _tokenize(
     encoder: Encoder, texts: Sequence[str], labels: NDArray[np.int64] | None = None
 ) -> Dataset:
     """Texts as the encoder's own ids plus 1, its special tokens among them."""
-    longest = min(LONGEST, encoder.tokenizer.model_max_length)
+    longest = _longest(encoder)
     ids, starts = array("i"), array("q", [0])
     for start in range(0, len(texts), CHUNK):
         chunk = list(texts[start : start + CHUNK])

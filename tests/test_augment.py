@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model import augment as module
-from model.augment import augment
+from model.augment import LONG, augment, is_long, sentences
 from model.tokenizer import Tokenizer
 from tests.texts import FOREIGN, reviews
 
@@ -55,6 +55,30 @@ def test_fewer_where_there_are_many_words(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(augment(TEXTS, TOKENIZER, 0)) == 2 * len(TEXTS)
     monkeypatch.setattr(module, "MOST_WORDS", total - 1)
     assert augment(TEXTS, TOKENIZER, 0) == []
+
+
+def test_long_texts_give_their_sentences() -> None:
+    long = ["The bed was short. Was the room cold?  It was! 房间很冷。床太短！" * 20] * 2
+    assert all(is_long(text, TOKENIZER) for text in long)
+    made = augment(long, TOKENIZER, 0)
+    found = {"The bed was short.", "Was the room cold?", "It was!", "房间很冷。", "床太短！"}
+    assert set(made) == found
+    assert len(made) == 2 * 20 * 5
+    both = augment([*long, *TEXTS], TOKENIZER, 0)
+    assert set(both[: len(made)]) == set(made)
+    assert len(both) == len(made) + 10 * len(TEXTS)
+
+
+def test_as_many_sentences_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_WORDS", 30)
+    made = augment(["Nine ten eleven twelve. " * 100], TOKENIZER, 0)
+    assert len(made) == 6
+
+
+def test_sentences_end_where_a_line_does_and_hold_something() -> None:
+    assert sentences(["One<br /><br />two\n\n ... three… 四。"]) == ["One", "two", "three…", "四。"]
+    assert not is_long("word " * LONG, TOKENIZER)
+    assert is_long("word " * (LONG + 1), TOKENIZER)
 
 
 @given(st.lists(st.text(min_size=1).filter(TOKENIZER.ids), min_size=1, max_size=4))

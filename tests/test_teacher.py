@@ -10,10 +10,11 @@ import torch
 from model.bundle import Bundle
 from model.checkpoint import STATE, TEACHER, Checkpoint
 from model.classifier import Classifier
+from model.data import Labelled, label_ids
 from model.encoder import read_encoder
 from model.errors import DataError
 from model.order import Order
-from model.teacher import TEMPERATURE, TRUTH, SoftLabels, Teacher, teacher_plan
+from model.teacher import TEMPERATURE, TRUTH, SoftLabels, Teacher, teach, teacher_plan
 from tests import encoders
 from tests.command import heed
 from tests.texts import reviews, write_csv
@@ -161,3 +162,20 @@ def test_the_teachers_plan_follows_the_data() -> None:
     assert (teacher_plan(100, 2, 0).batch, teacher_plan(100, 2, 0).epochs) == (16, 20)
     assert teacher_plan(67_349, 2, 0).epochs == 2
     assert teacher_plan(15_000, 150, 0).epochs == 6
+
+
+def test_a_row_that_it_cannot_read_whole_keeps_its_own_label(bert: Path) -> None:
+    short, long = reviews(12, seed=1), [(text * 60, label) for text, label in reviews(4, seed=2)]
+    texts, truth = zip(*short, *long, strict=True)
+    rows = Labelled(Path("rows.csv"), list(texts), list(truth), list(range(1, 17)))
+    labels = ["negative", "positive"]
+    soft = teach(
+        str(bert), rows, rows.take(range(12)), labels, [long[0][0]],
+        seed=0, checkpoint=None, note=lambda _: None,
+    )  # fmt: skip
+    own = label_ids(rows, labels)
+    targets = soft.targets(own)
+    assert (targets[12:16, :].argmax(axis=1) == own[12:]).all()
+    assert targets[12:16].max(axis=1).min() > 0.999
+    assert targets[:12].max(axis=1).max() < 0.999
+    assert targets[16].max() < 0.999  # has no label of its own
