@@ -39,7 +39,15 @@ def adopt(
     if len(kept) > most:
         kept = sorted(_most_useful(tree, old, kept, texts, most), key=old.__getitem__)
     order = _renumber(tree["model"], kept)
+    _part_long_words(tree)
     return Tokenizer.from_json(json.dumps(tree)), [old.get(token, 0) for token in order]
+
+
+def _part_long_words(tree: dict[str, Any]) -> None:
+    """Part words at the length from which WordPiece reads nothing of them but [UNK]."""
+    if most := tree["model"].get("max_input_chars_per_word"):
+        steps = [tree["pre_tokenizer"], {"type": "FixedLength", "length": most}]
+        tree["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": list(filter(None, steps))}
 
 
 def _ids(model: dict[str, Any]) -> dict[str, int]:

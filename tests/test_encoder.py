@@ -61,6 +61,18 @@ def test_texts_become_the_encoders_own_tokens(
         assert [old[number] for number in tokenizer.ids(text)] == wanted
 
 
+@pytest.mark.parametrize("length", [99, 100, 101, 1000])
+def test_a_long_word_is_read(length: int, adopted: tuple[Tokenizer, list[int]]) -> None:
+    """WordPiece by itself makes one unknown token of more than 100 characters."""
+    tokenizer, _ = adopted
+    text = f"a {'wonderful' * length}"[: length + 2] + " film"
+    encoding = tokenizer.encode(text, 1000)
+    assert 1 not in encoding.ids
+    read = {place for start, end in encoding.spans for place in range(start, end)}
+    assert {place for place, letter in enumerate(text) if letter != " "} <= read
+    assert encoding.words == sorted(encoding.words)
+
+
 @given(text=st.text() | st.lists(st.sampled_from(LITERALS)).map("".join))
 def test_no_text_reaches_padding(text: str, adopted: tuple[Tokenizer, list[int]]) -> None:
     tokenizer, old = adopted
