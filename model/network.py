@@ -34,6 +34,10 @@ class NetworkConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            least = 0 if name in {"blocks", "dropout"} else 1
+            if value < least:
+                raise ValueError(f"{name} is {value}; it must be {least} or more")
         for heads in (self.heads, self.pooling_heads):
             if self.width % heads:
                 raise ValueError(f"width {self.width} is not a multiple of {heads} heads")

@@ -17,6 +17,12 @@ def test_a_width_that_the_heads_do_not_divide_is_refused(sizes: dict[str, int], 
         NetworkConfig(vocabulary=5, classes=2, max_tokens=4, width=10, **{"heads": 2} | sizes)
 
 
+@pytest.mark.parametrize(("name", "value"), [("width", 0), ("blocks", -1), ("hidden", 0)])
+def test_a_size_that_no_network_has_is_refused(name: str, value: int) -> None:
+    with pytest.raises(ValueError, match=f"{name} is {value}; it must be"):
+        NetworkConfig(**{"vocabulary": 5, "classes": 2, "max_tokens": 4, name: value})
+
+
 @torch.no_grad()
 def test_without_blocks_a_token_changes_others_by_its_share_alone() -> None:
     """No block, no look at the neighbours: only the softmax ties the tokens together."""
