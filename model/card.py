@@ -104,8 +104,8 @@ def model_card(config: BundleConfig, example: str, model_bytes: int) -> str:
         front_matter["base_model"] = encoders
     rows = training["rows"]
     data = [
-        f"{training['data']}: "
-        + ", ".join(f"{n:,} {part} rows" for part, n in rows.items() if n)
+        f"{training['data']}. Rows: "
+        + ", ".join(f"{n:,} {part}" for part, n in rows.items() if n)
         + ".",
         f"Terms: {terms}.",
         *training["notes"],

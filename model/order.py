@@ -124,15 +124,15 @@ def read_rows(order: Order) -> Rows:
         label_ids(part, labels)
         if part.path not in order.data and (known := standing_in(part, whole)):
             notes.append(
-                f"{known:,} of {len(part.texts):,} texts of {part.path.name} stand in "
-                f"{order.data_files} too."
+                f"Texts of {part.path.name} that {order.data_files} has too: {known:,} of "
+                f"{len(part.texts):,}."
             )
     if test:
         fair = without(rest, test)
         if dropped := len(rest.texts) - len(fair.texts):
             notes.append(
-                f"{dropped:,} rows of {order.data_files} that stand in {test.path.name} were left "
-                "out of training."
+                f"Rows of {order.data_files} left out of training, because {test.path.name} has "
+                f"their text: {dropped:,}."
             )
         rest = fair
     unlabelled, out_of_scope = (
