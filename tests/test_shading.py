@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from model.shading import pieces, to_html, to_terminal
+from model.pieces import pieces
+from model.shading import to_html, to_terminal
 
 TEXT = "Not <b>dull</b> & “warm” 👍🏽"
 
