@@ -1,15 +1,15 @@
-"""Prometheus metrics, in a registry of their own for each app."""
+"""What is counted for Prometheus, by each app for itself."""
 
 import time
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client import CollectorRegistry, generate_latest, metrics_core
 from prometheus_client.registry import Collector
 
 from service.inference.batcher import Job
 from service.inference.runner import Report
-from service.samples import Samples
+from service.samples import Metric, Samples
+from service.tally import Counter, Histogram
 
 MILLISECONDS = (0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000)
 SECONDS = tuple(bound / 1000 for bound in MILLISECONDS)
@@ -28,60 +28,39 @@ HEALTH = ("/healthz", "/readyz")
 
 
 class Metrics:
-    """What one process counts."""
+    """What one process counts. All is called on the event loop."""
 
     def __init__(self) -> None:
-        registry = self._registry = CollectorRegistry(auto_describe=True)
         self._requests = Counter(
-            "heed_requests",
-            "Requests answered.",
-            ("route", "status", "model"),
-            registry=registry,
+            "heed_requests", "Requests answered.", ("route", "status", "model")
         )
         self._latency = Histogram(
-            "heed_request_seconds",
-            "From arrival to answer.",
-            ("route",),
-            buckets=SECONDS,
-            registry=registry,
+            "heed_request_seconds", "From arrival to answer.", SECONDS, "route"
         )
-        self._refusals = Counter(
-            "heed_refusals", "Requests refused, by kind.", ("kind",), registry=registry
-        )
-        stage = Histogram(
+        self._refusals = Counter("heed_refusals", "Requests refused, by kind.", ("kind",))
+        self._stages = Histogram(
             "heed_stage_seconds",
             "Time of a request in a stage: queue, tokenize, inference.",
-            ("stage",),
-            buckets=SECONDS,
-            registry=registry,
+            SECONDS,
+            "stage",
+            known=("queue", "tokenize", "inference"),
         )
-        self._queue, self._tokenize, self._inference = map(
-            stage.labels, ("queue", "tokenize", "inference")
-        )
-        self._texts = Histogram(
-            "heed_batch_texts", "Texts of a run of the network.", buckets=TEXTS, registry=registry
-        )
+        self._texts = Histogram("heed_batch_texts", "Texts of a run of the network.", TEXTS)
         self._tokens = Histogram(
-            "heed_batch_tokens",
-            "Tokens of a run of the network, without padding.",
-            buckets=TOKENS,
-            registry=registry,
+            "heed_batch_tokens", "Tokens of a run of the network, without padding.", TOKENS
         )
         self._padding = Histogram(
             "heed_batch_padding_share",
             "Share of a run's computed tokens that is padding.",
-            buckets=SHARES,
-            registry=registry,
+            SHARES,
         )
-        self._waiting = Gauge("heed_queue_tokens", "Tokens waiting, estimated.", registry=registry)
-        self._ready = Gauge("heed_ready_workers", "Processes that are ready.", registry=registry)
 
     def record_request(self, route: str, status: int, model: str, arrived: float) -> None:
         """Count an answer. `arrived` is a time of `time.perf_counter`."""
-        self._requests.labels(route, status, model).inc()
-        self._latency.labels(route).observe(time.perf_counter() - arrived)
+        self._requests.add(route, str(status), model)
+        self._latency.observe(time.perf_counter() - arrived, route)
         if status in REFUSALS and route not in HEALTH:
-            self._refusals.labels(REFUSALS[status]).inc()
+            self._refusals.add(REFUSALS[status])
 
     def record_batch(self, report: Report) -> None:
         """Count the runs of the network that a batch took."""
@@ -92,27 +71,30 @@ class Metrics:
 
     def record_stages(self, job: Job) -> None:
         """Count where a request's time went."""
-        self._queue.observe(job.stages.queue)
-        self._tokenize.observe(job.stages.tokenize)
-        self._inference.observe(job.stages.inference)
+        self._stages.observe(job.stages.queue, "queue")
+        self._stages.observe(job.stages.tokenize, "tokenize")
+        self._stages.observe(job.stages.inference, "inference")
 
     def samples(self, waiting: int, ready: bool) -> Samples:
         """All that was counted, and what is true now: tokens waiting, and whether we are ready."""
-        self._waiting.set(waiting)
-        self._ready.set(ready)
+        counted = (
+            self._requests,
+            self._latency,
+            self._refusals,
+            self._stages,
+            self._texts,
+            self._tokens,
+            self._padding,
+        )
         return [
-            (
-                metric.name,
-                metric.documentation,
-                metric.type,
-                [
-                    (sample.name, sample.labels, sample.value)
-                    for sample in metric.samples
-                    if not sample.name.endswith("_created")
-                ],
-            )
-            for metric in self._registry.collect()
+            *(tally.metric() for tally in counted),
+            _gauge("heed_queue_tokens", "Tokens waiting, estimated.", waiting),
+            _gauge("heed_ready_workers", "Processes that are ready.", ready),
         ]
+
+
+def _gauge(name: str, documentation: str, value: float) -> Metric:
+    return name, documentation, "gauge", [(name, {}, float(value))]
 
 
 def exposition(samples: Samples) -> bytes:
@@ -126,9 +108,9 @@ class _Written(Collector):
     def __init__(self, samples: Samples) -> None:
         self._samples = samples
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[metrics_core.Metric]:
         for name, documentation, kind, samples in self._samples:
-            metric = Metric(name, documentation, kind)
+            metric = metrics_core.Metric(name, documentation, kind)
             for sample, labels, value in samples:
                 metric.add_sample(sample, labels, value)
             yield metric

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-Samples = list[tuple[str, str, str, list[tuple[str, dict[str, str], float]]]]
-"""For each metric: name, documentation, kind, and its samples: name, labels, value."""
+Metric = tuple[str, str, str, list[tuple[str, dict[str, str], float]]]
+"""Name, documentation, kind, and samples: name, labels, value."""
+Samples = list[Metric]
 
 
 def add_up(parts: list[Samples]) -> Samples:
