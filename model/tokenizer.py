@@ -194,22 +194,29 @@ def _close_gaps(text: str) -> tuple[str, Gaps]:
 
 def pad(texts: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     """Stack the token ids of B texts into one batch (B, T), id 0 behind the shorter rows."""
-    batch = np.zeros((len(texts), max(map(len, texts))), dtype=np.int64)
-    for row, ids in zip(batch, texts, strict=True):
-        row[: len(ids)] = ids
-    return batch
+    longest = max(map(len, texts))
+    padding = [0] * longest
+    return np.array([[*ids, *padding[len(ids) :]] for ids in texts], dtype=np.int64)
+
+
+RUN_TOKENS = 32
+"""What a run of the network costs beside its tokens: as much as that many more."""
 
 
 def length_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Group texts of like length, each group at most `budget` tokens once it is padded.
 
+    A longer text begins a new group where padding the others to it would cost more than a run.
     Yields the positions in `lengths`, longest texts last. A text above the budget goes alone.
     """
     group: list[int] = []
+    longest = 0
     for position in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if group and lengths[position] * (len(group) + 1) > budget:
+        length, texts = lengths[position], len(group)
+        if texts and (length * (texts + 1) > budget or (length - longest) * texts > RUN_TOKENS):
             yield group
             group = []
+        longest = length
         group.append(position)
     if group:
         yield group

@@ -66,7 +66,7 @@ class FakeClassifier(Classifier):
 
     def _predict(self, encoding: Encoding) -> Prediction:
         one_hot = np.eye(CLASSES)[len(encoding.ids)]
-        return Prediction(encoding, one_hot.astype(np.float32), one_hot, None, None)
+        return Prediction(encoding, one_hot.astype(np.float32), one_hot.tolist(), None, None)
 
 
 BAD = ("poison", "bug", "panic")

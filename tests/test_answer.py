@@ -37,7 +37,7 @@ def make_prediction(classes: int = 3, max_tokens: int = 64) -> Prediction:
     return Prediction(
         encoding,
         logits,
-        softmax(logits.astype(np.float64)),
+        softmax(logits.astype(np.float64)).tolist(),
         attention / attention.sum(),
         contributions,
     )
@@ -45,7 +45,7 @@ def make_prediction(classes: int = 3, max_tokens: int = 64) -> Prediction:
 
 CONFIG = make_config(["a", "b", "c"])
 PREDICTION = make_prediction()
-RANKED = [CONFIG.labels[place] for place in np.argsort(-PREDICTION.probabilities)]
+RANKED = [CONFIG.labels[place] for place in np.argsort(-np.array(PREDICTION.probabilities))]
 
 
 @pytest.mark.parametrize("unit", ["token", "word"])

@@ -44,7 +44,7 @@ def test_a_trained_bundle(trained: Path, test_csv: Path) -> None:
     rows = read_labelled(test_csv)
     found = Classifier(bundle).predict(rows.texts, "none")
     right = [
-        config.labels[int(one.probabilities.argmax())] == label
+        config.labels[int(np.argmax(one.probabilities))] == label
         for one, label in zip(found, rows.labels, strict=True)
     ]
     assert np.mean(right) == config.scores["test"]["accuracy"]

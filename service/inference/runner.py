@@ -8,7 +8,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from model.classifier import BATCH_TOKENS, Classifier, Explain, Prediction
+from model.classifier import Classifier, Explain, Prediction
 from model.errors import TextError
 from model.tokenizer import Encoding, length_batches
 from service.errors import InferenceDown, InferenceFailed, InternalError
@@ -64,7 +64,8 @@ def _process(batch: list[Entry], report: Report) -> None:
     ]
     tokenized = time.perf_counter()
     report.tokenize = tokenized - report.started
-    for group in length_batches([len(encoding.ids) for _, encoding in read], BATCH_TOKENS):
+    budget = batch[0][0].classifier.batch_tokens
+    for group in length_batches([len(encoding.ids) for _, encoding in read], budget):
         _run([read[i][0] for i in group], [read[i][1] for i in group], report)
     report.inference = time.perf_counter() - tokenized
 
