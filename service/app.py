@@ -8,20 +8,19 @@ from importlib.metadata import version as installed
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service.catalog import catalog
-from service.errors import ClientGone, InternalError, ServiceError, UnknownRoute, WrongMethod
-from service.exchange import ProblemJson
+from service.errors import ClientGone, ServiceError, UnknownRoute, WrongMethod
+from service.exchange import ProblemJson, respond
 from service.front import Front
 from service.inference.engine import Engine
 from service.metrics import Metrics
 from service.openapi import describe
 from service.operations import operations
 from service.pages import mount_pages
-from service.routes import routes
+from service.routes import classify, classify_batch, routes
 from service.settings import Settings
 from service.state import Service
 
@@ -56,12 +55,11 @@ def create_app(
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         lifespan=lambda _: _lifespan(service, warm_first),
-        middleware=[Middleware(Front, service=service, keys=settings.api_keys())],
         exception_handlers={
-            ServiceError: _answer_error,
             HTTPException: _answer_http_exception,
-            ClientGone: _answer_nobody,
-            Exception: _answer_bug,
+            ServiceError: _answer_error,
+            ClientGone: _answer_error,
+            Exception: _answer_error,
         },
     )
     app.state.service = service
@@ -69,6 +67,12 @@ def create_app(
         app.include_router(router)
     describe(app)
     mount_pages(app)
+    app.middleware_stack = Front(
+        app.build_middleware_stack(),
+        service,
+        settings.api_keys(),
+        {"/classify": classify, "/classify/batch": classify_batch},
+    )
     return app
 
 
@@ -97,8 +101,7 @@ async def _warm_up(service: Service) -> None:
 
 
 async def _answer_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ServiceError)
-    return ProblemJson(error)
+    return respond(error)
 
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:
@@ -109,11 +112,3 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
         allow = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
         return ProblemJson(WrongMethod(f"{path} takes {allow}", {"Allow": allow}))
     return ProblemJson(UnknownRoute(f"there is no {path} here; see /docs"))
-
-
-async def _answer_nobody(_: Request, __: Exception) -> Response:
-    return Response(status_code=499)
-
-
-async def _answer_bug(_: Request, __: Exception) -> Response:
-    return ProblemJson(InternalError("something broke here; it was logged"))

@@ -1,5 +1,6 @@
 """The two ends of an exchange on the hot path: read and parse a body, write a reply."""
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -12,7 +13,17 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
-from service.errors import ClientGone, Fault, Invalid, NotJson, NotJsonType, ServiceError, TooLarge
+from service.errors import (
+    ClientGone,
+    DeadlineExceeded,
+    Fault,
+    InternalError,
+    Invalid,
+    NotJson,
+    NotJsonType,
+    ServiceError,
+    TooLarge,
+)
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -23,12 +34,15 @@ NAME_LENGTH = 100
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-async def read_json_body(scope: Scope, receive: Receive, limit: int) -> bytes | bytearray:
+async def read_json_body(
+    scope: Scope, receive: Receive, limit: int, seconds: float
+) -> bytes | bytearray:
     """Read a JSON request's body.
 
     Raises:
         NotJsonType: the content type is missing or another.
         TooLarge: it has more than `limit` bytes; the rest is not read.
+        DeadlineExceeded: it has not come within `seconds`.
         ClientGone: the client hung up.
     """
     content_type = length = b""
@@ -39,11 +53,16 @@ async def read_json_body(scope: Scope, receive: Receive, limit: int) -> bytes | 
             length = value
     if content_type != b"application/json" and not _is_json(content_type):
         raise NotJsonType("send the body as Content-Type: application/json, in UTF-8")
-    too_large = TooLarge(
-        f"the body has more than {limit} bytes (--max-body); send less, or in parts"
-    )
     if length.isdigit() and int(length[:20]) > limit:
-        raise too_large
+        raise _too_large(limit)
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read(receive, limit)
+    except TimeoutError:
+        raise DeadlineExceeded("the body took longer than --timeout allows") from None
+
+
+async def _read(receive: Receive, limit: int) -> bytes | bytearray:
     body = bytearray()
     while True:
         message = await receive()
@@ -51,9 +70,13 @@ async def read_json_body(scope: Scope, receive: Receive, limit: int) -> bytes | 
             raise ClientGone
         body += message.get("body", b"")
         if len(body) > limit:
-            raise too_large
+            raise _too_large(limit)
         if not message.get("more_body"):
             return body
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the body has more than {limit} bytes (--max-body); send less, or in parts")
 
 
 def _is_json(content_type: bytes) -> bool:
@@ -125,23 +148,37 @@ def _printable(part: str | int) -> str | int:
 class Json(Response):
     """A JSON reply, its bytes written once."""
 
-    media_type = "application/json"
+    kind = b"application/json"
 
     def __init__(
         self, content: Any, status: int = 200, headers: dict[str, str] | None = None
     ) -> None:
-        super().__init__(content, status, {"Cache-Control": "no-store"} | (headers or {}))
-
-    def render(self, content: Any) -> bytes:
-        """Encode `content`."""
-        return orjson.dumps(content)
+        self.status_code = status
+        self.background = None
+        self.body = orjson.dumps(content)
+        self.raw_headers = [
+            (b"content-type", self.kind),
+            (b"content-length", b"%d" % len(self.body)),
+            (b"cache-control", b"no-store"),
+        ]
+        for name, value in headers.items() if headers else ():
+            self.raw_headers.append((name.lower().encode(), value.encode()))
 
 
 class ProblemJson(Json):
     """An error as `application/problem+json`."""
 
-    media_type = "application/problem+json"
+    kind = b"application/problem+json"
 
     def __init__(self, error: ServiceError) -> None:
         problem = error.problem()
         super().__init__(problem, problem["status"], error.headers)
+
+
+def respond(error: Exception) -> Response:
+    """The answer to whatever may be raised."""
+    if isinstance(error, ServiceError):
+        return ProblemJson(error)
+    if isinstance(error, ClientGone):
+        return Response(status_code=499)
+    return ProblemJson(InternalError("something broke here; it was logged"))

@@ -16,7 +16,6 @@ from model.classifier import Classifier, Prediction
 from model.errors import TextError
 from service.catalog import choose
 from service.errors import (
-    DeadlineExceeded,
     Fault,
     InferenceDown,
     Invalid,
@@ -113,11 +112,8 @@ async def _read(request: Request, service: Service) -> bytes | bytearray:
         raise Unavailable("the models are warming up; ask /readyz", {"Retry-After": "1"})
     if service.engine.batcher.full:
         raise queue_full()
-    try:
-        async with asyncio.timeout(service.settings.timeout):
-            return await read_json_body(request.scope, request.receive, service.settings.max_body)
-    except TimeoutError:
-        raise DeadlineExceeded("the body took longer than --timeout allows") from None
+    settings = service.settings
+    return await read_json_body(request.scope, request.receive, settings.max_body, settings.timeout)
 
 
 def _check_texts(texts: list[Any], limit: int) -> None:
@@ -147,22 +143,14 @@ def _choose(request: Request, service: Service, options: Options) -> Classifier:
 async def _run(
     request: Request, service: Service, model: Classifier, texts: list[str], options: Options
 ) -> Job:
-    """Queue the texts and wait. Where it may take a while, notice when the client goes away."""
-    long = len(texts) > 1 or service.engine.batcher.waiting
-    watch = asyncio.ensure_future(_hang_up(request)) if long else None
+    async def hang_up() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
     left = service.settings.timeout - (time.perf_counter() - request.scope["heed.arrived"])
-    try:
-        job = await service.engine.classify(model, texts, options.explain, left, watch)
-    finally:
-        if watch is not None:
-            watch.cancel()
+    job = await service.engine.classify(model, texts, options.explain, left, hang_up)
     service.metrics.record_stages(job)
     return job
-
-
-async def _hang_up(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _name(model: Classifier) -> dict[str, Any]:

@@ -1,16 +1,19 @@
 """The engine: a queue, threads that empty it, and verified bundles to run.
 
-Its threads are the only ones that run a network. All else here is done on the event loop.
+Networks run in its threads, so that the event loop is free meanwhile; but for a short text that is
+alone. To hand that one over and back would take a tenth of its time, and nobody else waits.
 """
 
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from math import inf
+from typing import Any
 
 from model.bundle import find_bundles
-from model.classifier import BATCH_TOKENS, Classifier, Explain
+from model.classifier import Classifier, Explain
 from model.errors import BundleError
 from service.errors import ClientGone, DeadlineExceeded, QueueFull
 from service.inference.batcher import Batcher, Entry, Job
@@ -19,23 +22,36 @@ from service.settings import Settings
 
 WARM_SECONDS = 300.0
 PROBE_SECONDS = 1.0
+POOL_TOKENS = 4096
+"""Taken from the queue at once, on the CPU: enough to find texts of like length among them."""
+LONE_SECONDS = 0.002
+"""What the event loop can be kept for by a text that is alone."""
+WATCH_SECONDS = 0.1
+"""After that long it is noticed when a client hangs up."""
 
 
 class Engine:
     """Bundles behind one queue. Start it in the lifespan; `classify` from the event loop."""
 
     def __init__(
-        self, models: dict[str, Classifier], default: str | None, max_queue: int, threads: int = 1
+        self,
+        models: dict[str, Classifier],
+        default: str | None,
+        max_queue: int,
+        threads: int = 1,
+        lone_seconds: float = 0.0,
     ) -> None:
         """Args:
         models: what to run, by name.
         default: the model that answers when a request names none.
         max_queue: tokens that may wait.
         threads: how many batches may be in flight.
+        lone_seconds: how long the event loop may run a text that is alone; 0: never.
         """
         self.models = models
         self.default = default
-        self.batcher = Batcher(max_queue, BATCH_TOKENS)
+        most = max((model.batch_tokens for model in models.values()), default=0)
+        self.batcher = Batcher(max_queue, max(POOL_TOKENS, most))
         self.failing: set[str] = set()
         """Models whose network failed when it was last asked."""
         self.on_batch: Callable[[Report], None] = lambda _: None
@@ -44,6 +60,11 @@ class Engine:
             for i in range(threads)
         ]
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._lone_seconds = lone_seconds
+        self._present = 0
+        """Requests that are being classified."""
+        self._pace: dict[str, float] = {}
+        """Seconds a token that each model last took."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Engine":
@@ -60,7 +81,9 @@ class Engine:
                 f"--default-model {default}: no such bundle; there are {', '.join(models)}"
             )
         on_gpu = any(model.provider != "CPUExecutionProvider" for model in models.values())
-        return cls(models, default, settings.max_queue, threads=2 if on_gpu else 1)
+        if on_gpu:
+            return cls(models, default, settings.max_queue, threads=2)
+        return cls(models, default, settings.max_queue, lone_seconds=LONE_SECONDS)
 
     async def start(self) -> None:
         """Start the threads."""
@@ -93,27 +116,45 @@ class Engine:
         texts: Sequence[str],
         explain: Explain,
         patience: float,
-        hang_up: asyncio.Future[None] | None = None,
+        hang_up: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> Job:
-        """Queue the texts of one request and wait for their outcomes, at most `patience` seconds.
+        """Have the texts of one request classified, in `patience` seconds at most.
 
-        When `hang_up` is done, nobody waits any more.
+        Where it takes long, `hang_up` is awaited beside it: when that ends, nobody waits any more.
 
         Raises:
             QueueFull: as much waits as may wait.
             DeadlineExceeded: the time passed; what was not yet run is dropped.
-            ClientGone: `hang_up` was done first; what was not yet run is dropped.
+            ClientGone: `hang_up` ended first; what was not yet run is dropped.
         """
         assert self._loop is not None, "the engine was not started"
         job = Job(model, texts, explain, self._loop.create_future())
-        self.batcher.put(job)
-        timer = self._loop.call_later(patience, _expire, job)
-        if hang_up is not None:
-            hang_up.add_done_callback(lambda _: _abandon(job))
+        self._present += 1
         try:
-            return await job.future
+            if self._is_lone(job):
+                await asyncio.sleep(0)  # whoever came at the same moment shows up
+                if self._present == 1:
+                    self._hand_back([(job, 0)], run_batch([(job, 0)]))
+                    return job
+            self.batcher.put(job)
+            timers = [self._loop.call_later(patience, _expire, job)]
+            if hang_up is not None:
+                timers.append(self._loop.call_later(WATCH_SECONDS, _watch, job, hang_up))
+            try:
+                return await job.future
+            finally:
+                for timer in timers:
+                    timer.cancel()
         finally:
-            timer.cancel()
+            self._present -= 1
+
+    def _is_lone(self, job: Job) -> bool:
+        """Whether nothing else is to be done, and this takes a moment."""
+        return (
+            self._present == 1
+            and len(job.costs) == 1
+            and job.costs[0] * self._pace.get(job.classifier.config.name, inf) < self._lone_seconds
+        )
 
     def _serve(self) -> None:
         """Run batches until the batcher closes: the body of each thread."""
@@ -127,6 +168,8 @@ class Engine:
             self.failing.add(name)
         elif report.works:
             self.failing.discard(name)
+        if report.runs:
+            self._pace[name] = report.inference / sum(run.computed for run in report.runs)
         for job, texts in Counter(job for job, _ in batch).items():
             if not job.finished:
                 job.stages.queue = report.started - job.arrived
@@ -141,6 +184,12 @@ class Engine:
 def _expire(job: Job) -> None:
     if not job.future.done():
         job.future.set_exception(DeadlineExceeded("the answer took longer than --timeout allows"))
+
+
+def _watch(job: Job, hang_up: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    watching = asyncio.ensure_future(hang_up())
+    watching.add_done_callback(lambda _: _abandon(job))
+    job.future.add_done_callback(lambda _: watching.cancel())
 
 
 def _abandon(job: Job) -> None:
