@@ -76,7 +76,10 @@ app.command()(export)
 @app.command()
 def evaluate(
     bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
-    data: Annotated[Path, typer.Argument(help=".csv, .tsv, .jsonl (each also .gz) or .parquet.")],
+    data: Annotated[
+        Path,
+        typer.Argument(help=".csv, .tsv, .jsonl (each also .gz) or .parquet; or a set hf:NAME."),
+    ],
     text_column: Annotated[str, typer.Option(help="Column of the text.")] = "text",
     label_column: Annotated[
         str | None, typer.Option(help="Column of the label; else label, or binary beside marks.")

@@ -26,7 +26,11 @@ def note(line: str) -> None:
 def train(
     data: Annotated[
         list[Path],
-        typer.Argument(metavar="DATA...", help=".csv, .tsv, .jsonl (each also .gz) or .parquet."),
+        typer.Argument(
+            metavar="DATA...",
+            help=".csv, .tsv, .jsonl (each also .gz) or .parquet; or a public set: hf:NAME, "
+            "hf:NAME:CONFIG, hf:NAME@SPLIT.",
+        ),
     ],
     out: Folder,
     dev: Annotated[

@@ -1,7 +1,8 @@
 """Read labelled text from a file, and say exactly which row cannot be used.
 
 Rows are counted as a person finds them. In .csv and .tsv the header is row 1, as a spreadsheet
-shows it; in .jsonl a row is a line, the first is 1; in .parquet the first row is 1.
+shows it; in .jsonl a row is a line, the first is 1; in .parquet, and of a public set, the first row
+is 1.
 """
 
 import zlib
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import DataError
+from model.hub import is_named, read_set
 from model.readers import READERS
 
 
@@ -51,6 +53,8 @@ class Labelled:
 def read_labelled(path: Path, text_column: str = "text", label_column: str = "label") -> Labelled:
     """Read .csv, .tsv, .jsonl (each also .gz) or .parquet, UTF-8, with a text and a label column.
 
+    Or a public set by its name, see `model.hub`; without a split its train split.
+
     A label that is not text is read as its text: 1 is "1", true is "true".
 
     Raises:
@@ -58,9 +62,12 @@ def read_labelled(path: Path, text_column: str = "text", label_column: str = "la
     """
     name = path.name.lower().removesuffix(".gz")
     reader = next((read for suffix, read in READERS.items() if name.endswith(suffix)), None)
-    if reader is None or path.name.lower().endswith(".parquet.gz"):
+    if is_named(path):
+        reader = read_set
+    elif reader is None or path.name.lower().endswith(".parquet.gz"):
         raise DataError(
-            f"{path}: unknown kind of file; use .csv, .tsv, .jsonl (each also .gz) or .parquet"
+            f"{path}: unknown kind of file; use .csv, .tsv, .jsonl (each also .gz) or .parquet, or "
+            "name a public set as hf:NAME"
         )
     texts: list[str] = []
     labels: list[str] = []

@@ -17,6 +17,7 @@ from model.comparison import Comparison, compare
 from model.data import Labelled, label_ids, read_labelled
 from model.errors import DataError, TextError
 from model.evaluate import Scores, evaluate
+from model.hub import in_split
 from model.marks import has_marks, read_marked
 
 CHUNK = 1024
@@ -60,7 +61,8 @@ def examine(
 
     Args:
         bundle: its folder.
-        data: `.csv`, `.tsv`, `.jsonl` (each also `.gz`) or `.parquet`.
+        data: `.csv`, `.tsv`, `.jsonl` (each also `.gz`) or `.parquet`, or a public set by its name,
+            see `model.hub`; without a split its test split.
         text_column: where the text is.
         label_column: where the label is; None: `label`, or `binary` in a marked file that has it.
         explanations: compare ways of explaining too, with people's marks where `data` has them.
@@ -75,6 +77,7 @@ def examine(
         raise DataError("--checkpoint is for --explanations; add that, or leave it out")
     classifier = Classifier(Bundle.load(bundle), device)
     config = classifier.config
+    data = in_split(data, "test")
     marked_texts = None
     if explanations and has_marks(data):
         rows, marked_texts = read_marked(data, text_column, label_column)

@@ -18,6 +18,7 @@ from model.data import (
     without,
 )
 from model.errors import DataError
+from model.hub import Part, beside, in_split, title
 from model.plan import dev_fraction
 
 
@@ -26,7 +27,7 @@ class Order:
     """What `heed train` is asked for."""
 
     data: tuple[Path, ...]
-    """Files of labelled text, read one after another."""
+    """Files of labelled text, or public sets by name, read one after another."""
     out: Path
     dev: Path | None = None
     test: Path | None = None
@@ -70,7 +71,7 @@ class Order:
     @property
     def data_files(self) -> str:
         """The names of the files, to speak of them in a sentence."""
-        return " and ".join(path.name for path in self.data)
+        return " and ".join(title(path) for path in self.data)
 
     @property
     def bundle_name(self) -> str:
@@ -99,7 +100,7 @@ class Rows:
 
 
 def read_rows(order: Order) -> Rows:
-    """Read every file of an order.
+    """Read every file of an order; a public set alone brings its own dev and test rows.
 
     Raises:
         DataError: one cannot be read, or a row of it cannot be used.
@@ -114,11 +115,13 @@ def read_rows(order: Order) -> Rows:
         raise DataError(
             f"{whole.path}: every row has the label {labels[0]!r}; a classifier needs two or more"
         )
-    if order.dev:
-        rest, dev = whole, read(order.dev)
+    dev_path = _held_out(order, order.dev, "dev")
+    test_path = _held_out(order, order.test, "test")
+    if dev_path:
+        rest, dev = whole, read(dev_path)
     else:
         rest, dev = split(whole, dev_fraction(len(whole.texts)), order.chosen.get("seed") or 0)
-    test = read(order.test) if order.test else None
+    test = read(test_path) if test_path else None
     notes = []
     for part in filter(None, (dev, test)):
         label_ids(part, labels)
@@ -145,3 +148,10 @@ def read_rows(order: Order) -> Rows:
             place for place, text in enumerate(unlabelled.texts) if text not in held_out
         )
     return Rows(rest, dev, test, unlabelled, out_of_scope, notes)
+
+
+def _held_out(order: Order, path: Path | None, part: Part) -> Path | None:
+    """Where the rows for a purpose are, if there are some."""
+    if path:
+        return in_split(path, part)
+    return beside(order.data[0], part, order.label_column) if len(order.data) == 1 else None
