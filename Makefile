@@ -1,6 +1,6 @@
 # `make` lists the targets. Each one may be given more arguments: make serve ARGS="--port 9000"
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fix train bench image up down
+.PHONY: help serve test check fix train bench bench-peers image up down
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ BUILD ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' Makefile
 
 serve: $(VENV)/.serve ## serve the bundles of this repository on http://127.0.0.1:8000
 	@$(BIN)/heed serve $(ARGS)
@@ -41,8 +41,18 @@ train: $(VENV)/.dev ## train the shipped bundle again, from DATA and the sentenc
 	  --init-embeddings $(ENCODER) --epochs 2 --dropout 0.3 --max-tokens 256 \
 	  --checkpoint runs/sentiment --out bundles/sentiment --force $(ARGS)
 
-bench: $(VENV)/.dev ## measure the speed that the README claims
+bench: $(VENV)/.dev ## measure the speed that the README claims; wants wrk and two cores
 	$(BIN)/python -m benchmarks $(ARGS)
+
+PEERS := fastapi litserve bentoml rayserve
+
+bench-peers: $(VENV)/.dev $(PEERS:%=.venv-peers/%/.installed) ## measure Heed beside other servers
+	$(BIN)/python -m benchmarks.compare --plot docs/peers.svg $(ARGS)
+
+.venv-peers/%/.installed: benchmarks/peers/%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --requirement $<
+	@touch $@
 
 image: ## build the container image heed:local; BUILD="--network host" where builds need it
 	docker build --tag heed:local $(BUILD) .

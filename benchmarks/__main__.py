@@ -1,117 +1,88 @@
-"""Measure the network and the service on this machine: `python -m benchmarks [BUNDLE]`.
+"""Measure the service beside its floors: `python -m benchmarks [BUNDLE]`, or `make bench`.
 
-What is compared is measured in turns within one run, and told as the median of many, so that other
-work on the machine disturbs both sides alike. Server and program share the machine's cores.
+The server has one core and the load another. A round measures every side of a ratio within
+seconds; what is told is the median of the rounds. JSON goes to stdout, a table to stderr.
 """
 
-import http.client
+import argparse
 import json
-import re
 import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.machine import check_tools, describe, give_up
+from benchmarks.rows import Measure
 from model.bundle import Bundle
 from model.classifier import Classifier
+from model.errors import HeedError
 
-TEXT = (
-    "The film opens slowly, but once the two sisters meet again it finds its rhythm: the dialogue "
-    "is sharp, the light is lovely, and the last half hour is as moving as anything that I have "
-    "seen this year, even if the ending ties one knot too many."
+GOALS = (
+    ("over_http", "`/classify`, 16 connections: (T - T_loop) / T_asgi", "<=", 2.0),
+    ("batch_none_to_loop", "batches of 64 against a bare loop, `none`", ">=", 0.93),
+    ("batch_attention_to_loop", "the same, `attention`", ">=", 0.93),
+    ("p50_to_floors", "p50 at one connection to T_loop + T_asgi", "<=", 1.3),
+    ("p99_to_idle", "p99 at half load, open loop, to p50 when idle", "<=", 4.0),
+    ("goodput_to_peak", "goodput, offered ten times the peak", ">=", 0.9),
+    ("refusal_p99_ms", "p99 of a refusal, ms", "<=", 20.0),
+    ("two_workers_to_one", "two workers on two cores to one on one", ">=", 1.8),
+    ("contributions_to_none", "throughput with `contributions` to `none`", ">=", 0.8),
+    ("padding", "padding of computed tokens, mixed lengths", "<=", 0.1),
+    ("resident_mb", "resident MB of a worker", "<=", 250.0),
+    ("resident_after_long_mb", "the same after batches of 512 long texts", "<=", 250.0),
+    ("seconds_to_ready", "seconds from command to ready", "<=", 2.0),
 )
-ROUNDS = 300
-BATCH = 64
 
 
 def main() -> None:
-    """Print one JSON object of medians."""
-    bundle = Bundle.load(Path(sys.argv[1] if len(sys.argv) > 1 else "bundles/sentiment"))
-    classifier = Classifier(bundle)
-    encoding = classifier.encode(TEXT)
-    alone = in_turns(
-        {
-            "tokenize": lambda: classifier.encode(TEXT),
-            "none": lambda: classifier.run([encoding], "none"),
-            "attention": lambda: classifier.run([encoding], "attention"),
-            "contributions": lambda: classifier.run([encoding], "contributions"),
-        },
-        ROUNDS,
-    )
-    batch = [encoding] * BATCH
-    together = in_turns(
-        {
-            "none": lambda: classifier.run(batch, "none"),
-            "contributions": lambda: classifier.run(batch, "contributions"),
-        },
-        ROUNDS // 10,
-    )
-    found = {
-        "tokens": len(encoding.ids),
-        "provider": classifier.provider,
-        "microseconds_alone": {name: round(t * 1e6, 1) for name, t in alone.items()},
-        "microseconds_of_a_text_in_64": {
-            name: round(t / BATCH * 1e6, 1) for name, t in together.items()
-        },
-        "contributions_to_none_in_64": round(together["contributions"] / together["none"], 3),
-        "http": measure_http(bundle.path),
+    """Measure, print JSON and a table."""
+    options = read_options()
+    check_tools()
+    try:
+        provider = Classifier(Bundle.load(options.bundle), options.device).provider
+    except HeedError as error:
+        give_up(str(error))
+    measure = Measure(options.bundle, options.device, options.seconds)
+    found = measure.start()
+    with measure.service() as pid:
+        with measure.bare() as bare:
+            rounds = [measure.one_round(bare) for _ in range(options.rounds)]
+        found |= {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+        found |= measure.half_load(1e6 / found["classify_16_us"])
+        found |= measure.overload(found["texts_a_second_none"])
+        found |= measure.padding()
+        found |= measure.memory(pid)
+    found |= measure.workers()
+    told = {
+        "machine": describe() | {"provider": provider, "onnxruntime": version_of_runtime()},
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "found": {name: round(value, 4) for name, value in found.items()},
     }
-    json.dump(found, sys.stdout, indent=2)
+    json.dump(told, sys.stdout, indent=1)
     print()
+    print(table(found), file=sys.stderr)
 
 
-def in_turns(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Seconds of each work, the median of `rounds`, one of each after the other."""
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(rounds):
-        for name, work in works.items():
-            started = time.perf_counter()
-            work()
-            seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(times) for name, times in seconds.items()}
+def read_options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("bundle", type=Path, nargs="?", default=Path("bundles/sentiment"))
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each load")
+    return parser.parse_args()
 
 
-def measure_http(bundles: Path) -> dict[str, float]:
-    """Start a server; seconds until it is ready, and of answers on one kept connection."""
-    started = time.perf_counter()
-    command = [sys.executable, "-m", "heed", "serve", "--port", "0", "--bundles", str(bundles)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stderr is not None
-            port = next(int(m[1]) for line in server.stderr if (m := re.search(r":(\d+)$", line)))
-            connection = http.client.HTTPConnection("127.0.0.1", port)
-            while _ask(connection, "GET", "/readyz") != 200:
-                time.sleep(0.01)
-            ready = time.perf_counter() - started
-            one = json.dumps({"text": TEXT})
-            many = json.dumps({"texts": [TEXT] * BATCH, "explain": "none"})
-            times = in_turns(
-                {
-                    "/healthz": lambda: _ask(connection, "GET", "/healthz"),
-                    "/classify": lambda: _ask(connection, "POST", "/classify", one),
-                },
-                ROUNDS,
-            )
-            times |= in_turns(
-                {"batch": lambda: _ask(connection, "POST", "/classify/batch", many)}, ROUNDS // 10
-            )
-        finally:
-            server.terminate()
-    return {
-        "seconds_to_ready": round(ready, 2),
-        "microseconds_healthz": round(times["/healthz"] * 1e6, 1),
-        "microseconds_classify": round(times["/classify"] * 1e6, 1),
-        "texts_a_second_in_batches_of_64": round(BATCH / times["batch"], 1),
-    }
+def version_of_runtime() -> str:
+    """The version of onnxruntime, whose package has another name where it can use a GPU."""
+    return version("onnxruntime-gpu" if sys.platform == "linux" else "onnxruntime")
 
 
-def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: str = "") -> int:
-    connection.request(method, path, body or None, {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    response.read()
-    return response.status
+def table(found: dict[str, float]) -> str:
+    """The figures that have a goal, as a table in Markdown."""
+    rows = [f"| {what} | {found[name]:.2f} | {sign} {goal} |" for name, what, sign, goal in GOALS]
+    return "\n".join(["| what | measured | goal |", "|---|---:|---:|", *rows])
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ class Metrics:
         self._tokens = Histogram(
             "heed_batch_tokens", "Tokens of a run of the network, without padding.", TOKENS
         )
+        self._computed = Histogram("heed_batch_computed_tokens", "The same, with padding.", TOKENS)
         self._padding = Histogram(
             "heed_batch_padding_share",
             "Share of a run's computed tokens that is padding.",
@@ -67,6 +68,7 @@ class Metrics:
         for run in report.runs:
             self._texts.observe(run.texts)
             self._tokens.observe(run.tokens)
+            self._computed.observe(run.computed)
             self._padding.observe(1 - run.tokens / run.computed)
 
     def record_stages(self, job: Job) -> None:
@@ -84,6 +86,7 @@ class Metrics:
             self._stages,
             self._texts,
             self._tokens,
+            self._computed,
             self._padding,
         )
         return [

@@ -17,6 +17,7 @@ FAMILIES = {
     "heed_stage_seconds": "histogram",
     "heed_batch_texts": "histogram",
     "heed_batch_tokens": "histogram",
+    "heed_batch_computed_tokens": "histogram",
     "heed_batch_padding_share": "histogram",
     "heed_queue_tokens": "gauge",
     "heed_ready_workers": "gauge",
