@@ -1,6 +1,6 @@
 # `make` lists the targets. Each one may be given more arguments: make serve ARGS="--port 9000"
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fix train bench bench-peers image up down
+.PHONY: help serve test check fix train bench bench-peers bench-quality image up down
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ BUILD ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s%s\n", $$1, $$2 }' Makefile
 
 serve: $(VENV)/.serve ## serve the bundles of this repository on http://127.0.0.1:8000
 	@$(BIN)/heed serve $(ARGS)
@@ -48,6 +48,10 @@ PEERS := fastapi litserve bentoml rayserve
 
 bench-peers: $(VENV)/.dev $(PEERS:%=.venv-peers/%/.installed) ## measure Heed beside other servers
 	$(BIN)/python -m benchmarks.compare --plot docs/peers.svg $(ARGS)
+
+bench-quality: $(VENV)/.dev ## measure Heed beside other classifiers, on the sets below DATA
+	$(BIN)/pip install --quiet --constraint constraints.txt --requirement benchmarks/quality.txt
+	$(BIN)/python -m benchmarks.quality --data $(DATA) --encoder $(ENCODER) $(ARGS)
 
 .venv-peers/%/.installed: benchmarks/peers/%.txt
 	$(PYTHON) -m venv $(@D)
