@@ -38,10 +38,11 @@ class Dataset:
 
     def cut(self, max_tokens: int) -> "Dataset":
         """The same texts, none longer than `max_tokens`."""
-        lengths = np.minimum(self.lengths, max_tokens)
-        place = np.arange(len(self.ids)) - np.repeat(self.starts[:-1], self.lengths)
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        return replace(self, ids=self.ids[place < max_tokens], starts=starts)
+        kept = np.ones(len(self.ids), dtype=np.bool_)  # a byte a token: there may be 100 million
+        for text in np.flatnonzero(self.lengths > max_tokens):
+            kept[self.starts[text] + max_tokens : self.starts[text + 1]] = False
+        starts = np.concatenate([[0], np.cumsum(np.minimum(self.lengths, max_tokens))])
+        return replace(self, ids=self.ids[kept], starts=starts)
 
     def take(self, positions: NDArray[np.int64]) -> "Dataset":
         """Some of the texts, without targets."""
