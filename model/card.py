@@ -40,7 +40,7 @@ a label to texts that have none{abstaining}.
 ```
 
 Seed {seed}, {date}. Equal data, seed, versions and machine give equal files. Of at most {epochs} \
-epochs the one that did best on the dev rows was kept.{pretrained}
+epochs the one that did best on the dev rows was kept.{tuned}{pretrained}
 
 ## Figures
 
@@ -135,6 +135,7 @@ def model_card(config: BundleConfig, example: str, model_bytes: int) -> str:
         sources=" and ".join(["its training text", *encoders])
         if encoders
         else "its training text alone",
+        tuned=_tuned(training),
         pretrained=_pretrained(training),
         threshold=_paragraph(in_words(config)),
         abstaining=""
@@ -169,6 +170,18 @@ def _encoders(training: dict[str, Any]) -> list[str]:
     """Names of the pretrained encoders that it learnt from, each once."""
     named = [training.get("init_embeddings"), (training.get("teacher") or {}).get("name")]
     return list(dict.fromkeys(name for name in named if name))
+
+
+def _tuned(training: dict[str, Any]) -> str:
+    """What the search for better settings found."""
+    if not (tuned := training.get("tuned")):
+        return ""
+    changes = ", ".join(f"{name} {value:g}" for name, value in tuned["changed"].items())
+    return (
+        f" {tuned['trials']} settings were tried on dev in {tuned['minutes']:g} minutes; "
+        f"{changes or 'none'} was better than what follows from the data ({tuned['accuracy']:.4f} "
+        f"against {tuned['planned_accuracy']:.4f}), so that the figures on dev flatter."
+    )
 
 
 def _pretrained(training: dict[str, Any]) -> str:

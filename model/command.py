@@ -68,6 +68,10 @@ def train(
     out_of_scope: Annotated[
         Path | None, typer.Option(help="Texts that no label fits, to choose when to give none.")
     ] = None,
+    tune: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Minutes to search for better settings on dev, beforehand."),
+    ] = None,
     force: Force = False,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides everything random.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Most passes over the data.")] = None,
@@ -109,7 +113,7 @@ def train(
     order = Order(
         tuple(data), out, dev, test, text_column, label_column, name, version, data_name, terms,
         checkpoint, resume, logdir, force, init_embeddings, teacher, unlabelled,
-        target_precision, out_of_scope,
+        target_precision, out_of_scope, tune,
         command=shlex.join(["heed", *sys.argv[1:]]),
         chosen={key: value for key, value in sizes.items() if value is not None},
     )  # fmt: skip

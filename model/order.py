@@ -54,6 +54,8 @@ class Order:
     """Share of the labels given that ought to be right; None: no threshold for it."""
     out_of_scope: Path | None = None
     """Texts that no label fits, for choosing a threshold."""
+    tune: float | None = None
+    """Minutes to search for a better plan; None: the plan that follows from the data."""
     command: str = "heed train"
     """As it was typed, for the model card."""
     chosen: dict[str, Any] = field(default_factory=dict)

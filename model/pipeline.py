@@ -1,7 +1,5 @@
 """`heed train` and `heed export`, from the data file to the bundle."""
 
-import datetime
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -14,14 +12,16 @@ from model.augment import augment, is_long, sentences
 from model.bundle import Bundle, check_free
 from model.checkpoint import DEV, OUT_OF_SCOPE, Checkpoint
 from model.data import Labelled, read_labelled, read_texts
-from model.dataset import encode, join
+from model.dataset import Dataset, encode, join
 from model.errors import DataError
+from model.job import begin_job, same_encoders, same_job
 from model.network import Network, NetworkConfig
 from model.order import Order, Rows, read_rows
 from model.plan import LONGEST_TEXT, PRETRAINED_RATE, TrainConfig, plan, vocabulary_size
 from model.release import HeldOut, release
 from model.tokenizer import Tokenizer
 from model.train import train
+from model.tune import Trial, tune
 
 Note = Callable[[str], None]
 """Tells the person at the terminal something, one line."""
@@ -34,11 +34,11 @@ def train_bundle(order: Order, note: Note) -> Bundle:
         HeedError: what is wrong, before anything at `order.out` is touched.
     """
     check_free(order.out, force=order.force)
-    name = order.bundle_name
+    _ = order.bundle_name  # refused now, not after the training
     checkpoint = _checkpoint(order, note)
     begun = checkpoint.job() if checkpoint and checkpoint.exists and order.resume else None
     if checkpoint and begun:
-        _same_encoders(begun, order, checkpoint.path)
+        same_encoders(begun, order, checkpoint.path)
     rows = read_rows(order)
     for line in rows.notes:
         note(line)
@@ -59,18 +59,9 @@ def train_bundle(order: Order, note: Note) -> Bundle:
     config = plan(data.lengths.tolist(), len(labels), **chosen)
     data, dev = data.cut(config.max_tokens), dev.cut(config.max_tokens)
     sizes = config.network(tokenizer.vocabulary, len(labels))
-    job: dict[str, Any] = {
-        "name": name,
-        "version": order.version,
-        "labels": labels,
-        "config": asdict(config),
-        "network": asdict(sizes),
-        "encoders": _encoders(order),
-        "training": _training(order, config, rows, len(more.texts)),
-        "data": _fingerprint(rows.train, rows.dev, more),
-    }
+    job = begin_job(order, config, sizes, labels, rows, more)
     if checkpoint and begun:
-        job = _same_job(begun, job, checkpoint.path)
+        job = same_job(begun, job, checkpoint.path)
     elif checkpoint:
         checkpoint.begin(job, tokenizer.to_json(), _as_jsonl(rows.dev))
     note(
@@ -87,6 +78,10 @@ def train_bundle(order: Order, note: Note) -> Bundle:
         own = data.labels[: len(rows.train.texts)]
         data = replace(data, labels=soft.labels(own), targets=soft.targets(own))
         job["training"]["teacher"]["dev_accuracy"] = soft.accuracy
+    if order.tune:
+        config = _tuned(order, job, config, sizes, data, dev, table, note)
+        sizes = config.network(tokenizer.vocabulary, len(labels))
+        job["network"] = asdict(sizes)
     if checkpoint:
         checkpoint.keep_out_of_scope(_as_jsonl(rows.out_of_scope) if rows.out_of_scope else None)
         checkpoint.amend(job)
@@ -95,6 +90,43 @@ def train_bundle(order: Order, note: Note) -> Bundle:
     )
     held_out = HeldOut(rows.dev, rows.test, rows.out_of_scope)
     return release(network, tokenizer, job, held_out, order.out, force=order.force)
+
+
+def _tuned(
+    order: Order,
+    job: dict[str, Any],
+    config: TrainConfig,
+    sizes: NetworkConfig,
+    data: Dataset,
+    dev: Dataset,
+    table: Tensor | None,
+    note: Note,
+) -> TrainConfig:
+    """The best plan that a search finds, or found before the training was stopped."""
+    training = job["training"]
+    if not training.get("tuned"):
+        trials: list[Trial] = []
+
+        def told(trial: Trial) -> None:
+            trials.append(trial)
+            changes = ", ".join(f"{k} {v:g}" for k, v in trial.changed.items()) or "as planned"
+            note(
+                f"trial {len(trials)}: {changes}: dev accuracy {trial.accuracy:.4f}, "
+                f"cross-entropy {trial.cross_entropy:.4f}"
+            )
+
+        best = tune(
+            config, sizes, data, dev,
+            table=table, fixed=frozenset(order.chosen), minutes=order.tune or 0, told=told,
+        )  # fmt: skip
+        training["tuned"] = {
+            "minutes": order.tune,
+            "trials": len(trials),
+            "changed": best.changed,
+            "planned_accuracy": trials[0].accuracy,
+            "accuracy": best.accuracy,
+        }
+    return replace(config, **training["tuned"]["changed"])
 
 
 def export_checkpoint(path: Path, out: Path, *, force: bool) -> Bundle:
@@ -158,87 +190,6 @@ def _checkpoint(order: Order, note: Note) -> Checkpoint | None:
     if order.resume and not checkpoint.exists:
         note(f"{order.checkpoint}: no checkpoint there yet; beginning anew")
     return checkpoint
-
-
-def _training(order: Order, config: TrainConfig, rows: Rows, more: int) -> dict[str, Any]:
-    known: dict[str, Any] = {
-        "data": order.data_name or order.data_files,
-        "rows": {
-            "train": len(rows.train.texts),
-            "dev": len(rows.dev.texts),
-            "test": len(rows.test.texts) if rows.test else 0,
-        },
-        "notes": rows.notes,
-        "terms": order.terms,
-        "seed": config.seed,
-        "epochs": config.epochs,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "command": order.command,
-        "abstaining": None,
-    }
-    if order.init_embeddings:
-        known["init_embeddings"] = _short(order.init_embeddings)
-    if order.teacher:
-        unlabelled = len(rows.unlabelled.texts) if rows.unlabelled else 0
-        known["teacher"] = {
-            "name": _short(order.teacher),
-            "unlabelled": unlabelled,
-            "augmented": more - unlabelled,
-        }
-    if order.target_precision is not None or rows.out_of_scope:
-        outside = len(rows.out_of_scope.texts) if rows.out_of_scope else 0
-        known["abstaining"] = {
-            "target_precision": order.target_precision,
-            "out_of_scope": outside,
-        }
-    return known
-
-
-def _short(source: str) -> str:
-    """An encoder's name: that on the hub, or of its folder."""
-    return Path(source).resolve().name if Path(source).is_dir() else source
-
-
-def _encoders(order: Order) -> dict[str, str | None]:
-    return {"init_embeddings": order.init_embeddings, "teacher": order.teacher}
-
-
-def _same_encoders(begun: dict[str, Any], order: Order, path: Path) -> None:
-    for key, value in _encoders(order).items():
-        old = begun.get("encoders", {}).get(key)
-        if old != value:
-            option = "--" + key.replace("_", "-")
-            was = f"with {option} {old}" if old else f"without {option}"
-            raise DataError(
-                f"{path}: was begun {was}; give the same, or begin anew with --force and without "
-                "--resume"
-            )
-
-
-def _fingerprint(*parts: Labelled) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        for text, label in zip(part.texts, part.labels, strict=True):
-            digest.update(json.dumps([text, label]).encode())
-    return digest.hexdigest()
-
-
-def _same_job(old: dict[str, Any], new: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The job that was begun, if what is asked for now is the same."""
-    if old["data"] != new["data"] or old["labels"] != new["labels"]:
-        raise DataError(
-            f"{path}: was begun with other rows; give the same data, or begin anew with --force"
-        )
-    for key, value in new["config"].items():
-        if old["config"].get(key) != value:
-            option = "--" + key.replace("_", "-")
-            raise DataError(
-                f"{path}: was begun with {option} {old['config'].get(key)}, not {value}; give the "
-                "same options, or begin anew with --force and without --resume"
-            )
-    # A threshold is chosen when all is learnt, so another may be asked for.
-    abstaining = {"abstaining": new["training"]["abstaining"]}
-    return old | {"training": old["training"] | abstaining}
 
 
 def _as_jsonl(labelled: Labelled) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -23,6 +24,10 @@ DEV_TOKENS = 8192
 """Tokens of one batch without gradients."""
 
 
+class OutOfTime(Exception):
+    """A training was not done by its deadline."""
+
+
 def train(
     sizes: NetworkConfig,
     config: TrainConfig,
@@ -32,18 +37,23 @@ def train(
     table: Tensor | None = None,
     checkpoint: Checkpoint | None = None,
     logdir: Path | None = None,
+    deadline: float = math.inf,
+    title: str = "",
 ) -> Network:
     """Train from the seed, or from where `checkpoint` stands; returns the best epoch's network.
 
     Equal arguments give equal tensors on one machine with the same number of threads, stopped and
-    resumed or not.
+    resumed or not. The others are those of `fit`.
     """
     with reproducible(config.seed):
         network = Network(sizes)
         if table is not None:
             network.embedding.load_state_dict({"weight": table})
         optimizer = _optimizer(network, config)
-        fit(network, optimizer, config, data, dev, checkpoint=checkpoint, logdir=logdir)
+        fit(
+            network, optimizer, config, data, dev,
+            checkpoint=checkpoint, logdir=logdir, deadline=deadline, title=title,
+        )  # fmt: skip
         return network
 
 
@@ -56,6 +66,7 @@ def fit(
     *,
     checkpoint: Checkpoint | None = None,
     logdir: Path | None = None,
+    deadline: float = math.inf,
     title: str = "",
 ) -> State:
     """Go through the data until the epochs are done or dev gets no better; keep the best weights.
@@ -68,7 +79,11 @@ def fit(
         dev: what decides which epoch is the best.
         checkpoint: where to go on from, and to save to.
         logdir: for TensorBoard's curves.
+        deadline: when to give up, in seconds of `time.monotonic`.
         title: of the progress.
+
+    Raises:
+        OutOfTime: the deadline passed.
     """
     state = checkpoint.restore(network, optimizer) if checkpoint else State()
     updates = math.ceil(len(data) / config.batch)  # of one epoch
@@ -93,6 +108,8 @@ def fit(
                 progress.update(state.epoch + 1, state.loss / state.batch)
                 if checkpoint and checkpoint.due:
                     checkpoint.save(network, optimizer, state)
+                if time.monotonic() > deadline:
+                    raise OutOfTime
             mean_loss = state.loss / state.batch
             accuracy, dev_loss = score(network, dev)
             better = (accuracy, -dev_loss) > (state.best_score, -state.best_loss)

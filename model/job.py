@@ -1,0 +1,126 @@
+"""What a training is, as `job.json` of its checkpoint keeps it and the bundle tells it."""
+
+import datetime
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from model.data import Labelled
+from model.errors import DataError
+from model.network import NetworkConfig
+from model.order import Order, Rows
+from model.plan import TrainConfig
+
+
+def begin_job(
+    order: Order,
+    config: TrainConfig,
+    sizes: NetworkConfig,
+    labels: list[str],
+    rows: Rows,
+    more: Labelled,
+) -> dict[str, Any]:
+    """What the checkpoint and the bundle tell of a training.
+
+    Args:
+        order: what was asked for.
+        config: the plan.
+        sizes: of the network.
+        labels: in output order.
+        rows: what was read.
+        more: text for the teacher; what was made of other text has row 0.
+    """
+    return {
+        "name": order.bundle_name,
+        "version": order.version,
+        "labels": labels,
+        "config": asdict(config),
+        "network": asdict(sizes),
+        "encoders": _encoders(order),
+        "training": _training(order, config, rows, more),
+        "data": _fingerprint(rows.train, rows.dev, more),
+    }
+
+
+def _training(order: Order, config: TrainConfig, rows: Rows, more: Labelled) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "data": order.data_name or order.data_files,
+        "rows": {
+            "train": len(rows.train.texts),
+            "dev": len(rows.dev.texts),
+            "test": len(rows.test.texts) if rows.test else 0,
+        },
+        "notes": rows.notes,
+        "terms": order.terms,
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "command": order.command,
+        "abstaining": None,
+    }
+    if order.init_embeddings:
+        known["init_embeddings"] = _short(order.init_embeddings)
+    if order.teacher:
+        made = more.rows.count(0)
+        known["teacher"] = {
+            "name": _short(order.teacher),
+            "unlabelled": len(more.texts) - made,
+            "augmented": made,
+        }
+    if order.target_precision is not None or rows.out_of_scope:
+        outside = len(rows.out_of_scope.texts) if rows.out_of_scope else 0
+        known["abstaining"] = {
+            "target_precision": order.target_precision,
+            "out_of_scope": outside,
+        }
+    return known
+
+
+def _short(source: str) -> str:
+    """An encoder's name: that on the hub, or of its folder."""
+    return Path(source).resolve().name if Path(source).is_dir() else source
+
+
+def _encoders(order: Order) -> dict[str, str | None]:
+    return {"init_embeddings": order.init_embeddings, "teacher": order.teacher}
+
+
+def same_encoders(begun: dict[str, Any], order: Order, path: Path) -> None:
+    """Raise `DataError` where a training goes on with another encoder than it began with."""
+    for key, value in _encoders(order).items():
+        old = begun.get("encoders", {}).get(key)
+        if old != value:
+            option = "--" + key.replace("_", "-")
+            was = f"with {option} {old}" if old else f"without {option}"
+            raise DataError(
+                f"{path}: was begun {was}; give the same, or begin anew with --force and without "
+                "--resume"
+            )
+
+
+def _fingerprint(*parts: Labelled) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        for text, label in zip(part.texts, part.labels, strict=True):
+            digest.update(json.dumps([text, label]).encode())
+    return digest.hexdigest()
+
+
+def same_job(old: dict[str, Any], new: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The job that was begun, if what is asked for now is the same."""
+    if old["data"] != new["data"] or old["labels"] != new["labels"]:
+        raise DataError(
+            f"{path}: was begun with other rows; give the same data, or begin anew with --force"
+        )
+    for key, value in new["config"].items():
+        if old["config"].get(key) != value:
+            option = "--" + key.replace("_", "-")
+            raise DataError(
+                f"{path}: was begun with {option} {old['config'].get(key)}, not {value}; give the "
+                "same options, or begin anew with --force and without --resume"
+            )
+    # A threshold is chosen when all is learnt, so another may be asked for.
+    abstaining = {"abstaining": new["training"]["abstaining"]}
+    return old | {"training": old["training"] | abstaining}
