@@ -5,6 +5,7 @@ configurations, and `hf:NAME@SPLIT` or `hf:NAME:CONFIG@SPLIT` one of its splits,
 `datasets` writes it (`@train[:1000]`). No code of a set is run: `datasets` 4 and later runs none.
 """
 
+import logging
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -112,7 +113,8 @@ def _load(source: str, split: str | None) -> Any:
     import datasets
 
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    for library in ("datasets", "huggingface_hub"):  # which tells of each try to reach the hub
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     name, _, config = source.removeprefix(PREFIX).partition(":")
     if not name:
         raise DataError(f"{source}: names no set; write one as in hf:stanfordnlp/imdb")
