@@ -22,8 +22,10 @@ Floats = NDArray[np.float64]
 Settings = dict[str, float]
 
 REQUIREMENTS = "benchmarks/quality.txt"
-RATES, EPOCHS, WIDTHS = (0.1, 0.5), (5, 15, 40), (10, 50, 100)
+RATES, EPOCHS, WIDTHS = (0.1, 0.5, 1.0), (5, 15, 40, 100), (10, 50, 100)
 """fastText: every rate with every number of epochs at the middle width, then the best at others."""
+MOST_WORDS = 100_000_000
+"""Read in one training of fastText; more epochs than that gives are not tried."""
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Logistic regression: C, the inverse of the penalty's weight."""
 
@@ -68,8 +70,10 @@ class FastText:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "train.txt"
             pairs = zip(label_ids(train, labels), train.texts, strict=True)
-            lines = (f"__label__{n} {' '.join(words(text))}\n" for n, text in pairs)
+            lines = [f"__label__{n} {' '.join(words(text))}\n" for n, text in pairs]
             file.write_text("".join(lines), encoding="utf-8")
+            read = sum(line.count(" ") for line in lines)
+            epochs = [epoch for epoch in EPOCHS if epoch * read <= MOST_WORDS] or EPOCHS[:1]
 
             def accuracy(settings: Settings) -> float:
                 self._model = fasttext.train_supervised(
@@ -79,7 +83,7 @@ class FastText:
 
             middle = WIDTHS[len(WIDTHS) // 2]
             grid: list[Settings] = [
-                {"lr": lr, "epoch": epoch, "dim": middle} for lr, epoch in product(RATES, EPOCHS)
+                {"lr": lr, "epoch": epoch, "dim": middle} for lr, epoch in product(RATES, epochs)
             ]
             best = max(grid, key=accuracy)
             self.settings = max([best | {"dim": dim} for dim in WIDTHS], key=accuracy)
