@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -13,6 +13,8 @@ from model.plots import SERIES
 if TYPE_CHECKING:
     from benchmarks.contest import Comparison
 
+MARKERS = "osD^v*"
+"""As many as `SERIES` has colours."""
 MOST_ACROSS = 3
 """Plots side by side."""
 
@@ -39,29 +41,29 @@ def table(comparisons: Sequence["Comparison"]) -> str:
 def plot(comparisons: Sequence["Comparison"]) -> str:
     """An SVG with a plot for each set; the axis of the cost is logarithmic."""
     methods = list(dict.fromkeys(f.method for each in comparisons for f in each.figures))
-    colours = {method: SERIES[n % len(SERIES)] for n, method in enumerate(methods)}
+    looks: dict[str, dict[str, Any]] = {
+        method: {"color": SERIES[n], "marker": MARKERS[n], "linestyle": "", "markersize": 7}
+        for n, method in enumerate(methods)
+    }
     across = min(MOST_ACROSS, len(comparisons))
     down = -(-len(comparisons) // across)
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "heed", "font.size": 9}):
         figure = Figure((3.4 * across, 2.9 * down + 0.4), layout="constrained")
-        grid = figure.subplots(down, across, squeeze=False).flat
+        grid = list(figure.subplots(down, across, squeeze=False).flat)
         for axes, each in zip(grid, comparisons, strict=False):
-            _points(axes, each, colours)
-        for axes in list(grid)[len(comparisons) :]:
+            _points(axes, each, looks)
+        for axes in grid[len(comparisons) :]:
             axes.set_visible(False)
-        marks = [
-            mpl.lines.Line2D([], [], color=colours[m], marker="o", linestyle="", label=m)
-            for m in methods
-        ]
+        marks = [mpl.lines.Line2D([], [], label=method, **looks[method]) for method in methods]
         figure.legend(handles=marks, loc="outside lower center", ncols=4, frameon=False)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
 
-def _points(axes: Axes, each: "Comparison", colours: dict[str, str]) -> None:
+def _points(axes: Axes, each: "Comparison", looks: dict[str, dict[str, Any]]) -> None:
     for f in each.figures:
-        axes.plot(f.microseconds, f.accuracy * 100, "o", color=colours[f.method], markersize=7)
+        axes.plot(f.microseconds, f.accuracy * 100, **looks[f.method])
     axes.set(xscale="log", xlabel="µs a text, one core", ylabel="accuracy, %")
     axes.set_title(each.name, fontsize=9, loc="left")
     axes.margins(0.2)
