@@ -9,14 +9,14 @@ the files that `--train`, `--dev` and `--test` name. What cannot be run is left 
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks.contest import Comparison, Heed, compare
 from benchmarks.quality_report import plot, table
-from benchmarks.rivals import FastText, Method, NotInstalled, Tfidf
+from benchmarks.rivals import FastText, Method, Tfidf
 from model.errors import HeedError
 from model.order import Order, Rows, read_rows
 
@@ -79,22 +79,31 @@ def _methods(name: str, rows: Rows, asked: argparse.Namespace) -> Iterator[Metho
     """Each method, trained, or why it is left out."""
     labels = sorted(set(rows.train.labels))
     bundle = asked.bundle.get(name, BUNDLES.get(name))
-    if bundle is None:
-        yield f"Heed: no bundle is named for it; --bundle {name}=DIR"
-    else:
-        yield Heed(Path(bundle), labels)
-    for rival in (FastText, Tfidf):
-        try:
-            yield rival(rows.train, rows.dev, labels)
-        except NotInstalled as error:
-            yield f"{rival.name}: {error}"
     checkpoint = asked.encoder_checkpoint.get(name)
-    if checkpoint is None:
-        yield f"fine-tuned encoder: no training of it is named; --encoder-checkpoint {name}=DIR"
-    else:
+
+    def heed() -> Method:
+        if bundle is None:
+            raise HeedError(f"no bundle is named for it; --bundle {name}=DIR")
+        return Heed(Path(bundle), labels)
+
+    def fine_tuned() -> Method:
+        if checkpoint is None:
+            raise HeedError(f"no training of it is named; --encoder-checkpoint {name}=DIR")
         from benchmarks.fine_tuned import FineTuned
 
-        yield FineTuned(asked.encoder, Path(checkpoint), len(labels))
+        return FineTuned(asked.encoder, Path(checkpoint), len(labels))
+
+    entries: dict[str, Callable[[], Method]] = {
+        Heed.name: heed,
+        FastText.name: lambda: FastText(rows.train, rows.dev, labels),
+        Tfidf.name: lambda: Tfidf(rows.train, rows.dev, labels),
+        "fine-tuned encoder": fine_tuned,
+    }
+    for method, enter in entries.items():
+        try:
+            yield enter()
+        except HeedError as error:
+            yield f"{method}: {error}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from model.data import Labelled, label_ids
+from model.errors import HeedError
 
 Floats = NDArray[np.float64]
 Settings = dict[str, float]
@@ -51,19 +52,15 @@ class Method(Protocol):
         ...
 
 
-class NotInstalled(Exception):
-    """A rival's package is missing."""
-
-
 class FastText:
     """fastText with word bigrams (Joulin et al. 2017), its rate, epochs and width tuned on dev."""
 
     name = "fastText, bigrams"
 
     def __init__(self, train: Labelled, dev: Labelled, labels: Sequence[str]) -> None:
-        """Raises `NotInstalled` without the package."""
+        """Raises `HeedError` where the package is missing."""
         if find_spec("fasttext") is None:
-            raise NotInstalled(f"fasttext is not installed; `pip install -r {REQUIREMENTS}`")
+            raise HeedError(f"fasttext is not installed; `pip install -r {REQUIREMENTS}`")
         fasttext: Any = import_module("fasttext")
         self._classes = len(labels)
         truth = label_ids(dev, labels)
