@@ -27,7 +27,7 @@ heed_queue_tokens 0.0
     responses=answers({"status": "ok"}) | problems(500, 503),
 )
 async def healthz(request: Request) -> Response:
-    """200 while loading, serving and draining; 503 only after inference itself has failed.
+    """200 while loading, serving and draining; 503 only after inference itself has failed or hangs.
 
     To ask again is to try again: the network that failed is run once more.
     """
@@ -65,6 +65,8 @@ async def metrics(request: Request) -> Response:
 
 
 async def _check_inference(service: Service) -> None:
+    if service.lifecycle.warm and service.engine.hangs:
+        raise InferenceDown("a run of the network has taken longer than --timeout and goes on")
     if not await service.engine.works():
         failing = ", ".join(sorted(service.engine.failing))
         raise InferenceDown(f"the network of {failing} fails on every text")

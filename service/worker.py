@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import signal
 import socket
 import sys
@@ -88,6 +89,7 @@ def main() -> None:
         _, orders = json.loads(stream.readline())
     settings = Settings.model_validate(orders["settings"])
     start_logging(settings.log_level)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one text at a time, in our own threads
     try:
         app = create_app(settings, warm_first=orders["replacement"])
     except HeedError as error:

@@ -23,7 +23,12 @@ def app_of(*fakes: FakeClassifier, **settings: Any) -> Generator[TestClient]:
     """A running app whose models are `fakes`, the default where it is the only one."""
     models = {fake.config.name: fake for fake in fakes}
     default = fakes[0].config.name if len(fakes) == 1 else None
-    engine = Engine(dict(models), default, settings.get("max_queue", 65536))
+    engine = Engine(
+        dict(models),
+        default,
+        settings.get("max_queue", 65536),
+        hang_seconds=settings.get("timeout", 30.0),
+    )
     app = create_app(Settings(**settings), engine)
     with TestClient(app, raise_server_exceptions=False) as client:
         try:
@@ -82,6 +87,20 @@ def test_inference_that_is_down() -> None:
         check_problem(client.get("/readyz"), 503)
         fake.broken = False
         assert client.get("/healthz").status_code == 200
+        assert ask(client, "abc").json()["label"] == "3"
+
+
+def test_inference_that_hangs_is_told_and_may_recover() -> None:
+    fake = FakeClassifier()
+    with app_of(fake, timeout=0.5) as client:
+        wait_until_ready(client)
+        fake.open.clear()
+        check_problem(ask(client, "abc"), 504)
+        wait_for(lambda: client.get("/healthz").status_code == 503)
+        assert "--timeout" in check_problem(client.get("/healthz"), 503)["detail"]
+        check_problem(client.get("/readyz"), 503)
+        fake.open.set()
+        wait_for(lambda: client.get("/healthz").status_code == 200)
         assert ask(client, "abc").json()["label"] == "3"
 
 

@@ -67,8 +67,11 @@ class Batcher:
         self._budget = budget
         self._turn = max(1, budget // 8)
         self._jobs: deque[Job] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._closed = False
+        # Locked while there is nothing to do: a condition's work without its cost.
+        self._bell = threading.Lock()
+        self._bell.acquire()
 
     @property
     def full(self) -> bool:
@@ -78,12 +81,12 @@ class Batcher:
     def put(self, job: Job) -> None:
         """Admit a job, or raise `QueueFull`. An empty queue admits a job of any size."""
         cost = sum(job.costs)
-        with self._changed:
+        with self._lock:
             if self.waiting and self.waiting + cost > self._max_tokens:
                 raise queue_full()
             self.waiting += cost
             self._jobs.append(job)
-            self._changed.notify()
+            self._ring()
 
     def take(self) -> list[Entry]:
         """Wait for work and take a batch of one model; an empty list when the batcher has closed.
@@ -92,19 +95,25 @@ class Batcher:
         until the batch is full. So a small request that waits is in the very next batch, however
         large the one before it.
         """
-        with self._changed:
-            while True:
-                self._changed.wait_for(lambda: self._jobs or self._closed)
-                if not self._jobs:
-                    return []
-                if batch := self._form_batch():
+        while True:
+            self._bell.acquire()
+            with self._lock:
+                batch = self._form_batch()
+                if self._jobs or self._closed:
+                    self._ring()
+                if batch or (self._closed and not self._jobs):
                     return batch
 
     def close(self) -> None:
         """Let the threads end once the queue is empty."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            self._ring()
+
+    def _ring(self) -> None:
+        """Wake one thread, which wakes the next if there is more; with the lock held."""
+        if self._bell.locked():
+            self._bell.release()
 
     def _form_batch(self) -> list[Entry]:
         batch: list[Entry] = []
@@ -127,8 +136,6 @@ class Batcher:
             if job.taken < len(job.texts):
                 self._jobs.append(job)
         self._jobs.extendleft(reversed(aside))
-        if self._jobs:
-            self._changed.notify()
         return batch
 
     def _take_turn(self, job: Job, batch: list[Entry], room: int) -> int:

@@ -1,15 +1,14 @@
 """The engine: a queue, threads that empty it, and verified bundles to run.
 
-Networks run in its threads, so that the event loop is free meanwhile; but for a short text that is
-alone. To hand that one over and back would take a tenth of its time, and nobody else waits.
+Its threads are the only ones that run a network. All else here is done on the event loop.
 """
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from math import inf
 from typing import Any
 
 from model.bundle import find_bundles
@@ -24,8 +23,6 @@ WARM_SECONDS = 300.0
 PROBE_SECONDS = 1.0
 POOL_TOKENS = 4096
 """Taken from the queue at once, on the CPU: enough to find texts of like length among them."""
-LONE_SECONDS = 0.002
-"""What the event loop can be kept for by a text that is alone."""
 WATCH_SECONDS = 0.1
 """After that long it is noticed when a client hangs up."""
 
@@ -39,14 +36,14 @@ class Engine:
         default: str | None,
         max_queue: int,
         threads: int = 1,
-        lone_seconds: float = 0.0,
+        hang_seconds: float = 30.0,
     ) -> None:
         """Args:
         models: what to run, by name.
         default: the model that answers when a request names none.
         max_queue: tokens that may wait.
         threads: how many batches may be in flight.
-        lone_seconds: how long the event loop may run a text that is alone; 0: never.
+        hang_seconds: a batch that takes longer hangs.
         """
         self.models = models
         self.default = default
@@ -60,11 +57,9 @@ class Engine:
             for i in range(threads)
         ]
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._lone_seconds = lone_seconds
-        self._present = 0
-        """Requests that are being classified."""
-        self._pace: dict[str, float] = {}
-        """Seconds a token that each model last took."""
+        self._hang_seconds = hang_seconds
+        self._begun: dict[int, float] = {}
+        """When each thread that is busy began its batch."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Engine":
@@ -81,9 +76,7 @@ class Engine:
                 f"--default-model {default}: no such bundle; there are {', '.join(models)}"
             )
         on_gpu = any(model.provider != "CPUExecutionProvider" for model in models.values())
-        if on_gpu:
-            return cls(models, default, settings.max_queue, threads=2)
-        return cls(models, default, settings.max_queue, lone_seconds=LONE_SECONDS)
+        return cls(models, default, settings.max_queue, 2 if on_gpu else 1, settings.timeout)
 
     async def start(self) -> None:
         """Start the threads."""
@@ -103,6 +96,12 @@ class Engine:
             with suppress(DeadlineExceeded, QueueFull):
                 await self.classify(self.models[name], [WARM_TEXT], "none", PROBE_SECONDS)
         return not self.failing
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a batch has been run for longer than any may take."""
+        since = time.monotonic() - self._hang_seconds
+        return any(begun < since for begun in list(self._begun.values()))
 
     async def stop(self) -> None:
         """End the threads once all that was accepted is answered."""
@@ -129,38 +128,25 @@ class Engine:
         """
         assert self._loop is not None, "the engine was not started"
         job = Job(model, texts, explain, self._loop.create_future())
-        self._present += 1
+        self.batcher.put(job)
+        timers = [self._loop.call_later(patience, _expire, job)]
+        if hang_up is not None:
+            timers.append(self._loop.call_later(WATCH_SECONDS, _watch, job, hang_up))
         try:
-            if self._is_lone(job):
-                await asyncio.sleep(0)  # whoever came at the same moment shows up
-                if self._present == 1:
-                    self._hand_back([(job, 0)], run_batch([(job, 0)]))
-                    return job
-            self.batcher.put(job)
-            timers = [self._loop.call_later(patience, _expire, job)]
-            if hang_up is not None:
-                timers.append(self._loop.call_later(WATCH_SECONDS, _watch, job, hang_up))
-            try:
-                return await job.future
-            finally:
-                for timer in timers:
-                    timer.cancel()
+            return await job.future
         finally:
-            self._present -= 1
-
-    def _is_lone(self, job: Job) -> bool:
-        """Whether nothing else is to be done, and this takes a moment."""
-        return (
-            self._present == 1
-            and len(job.costs) == 1
-            and job.costs[0] * self._pace.get(job.classifier.config.name, inf) < self._lone_seconds
-        )
+            for timer in timers:
+                timer.cancel()
 
     def _serve(self) -> None:
         """Run batches until the batcher closes: the body of each thread."""
         assert self._loop is not None
+        thread = threading.get_ident()
         while batch := self.batcher.take():
-            self._loop.call_soon_threadsafe(self._hand_back, batch, run_batch(batch))
+            self._begun[thread] = time.monotonic()
+            report = run_batch(batch)
+            del self._begun[thread]
+            self._loop.call_soon_threadsafe(self._hand_back, batch, report)
 
     def _hand_back(self, batch: list[Entry], report: Report) -> None:
         name = batch[0][0].classifier.config.name
@@ -168,8 +154,6 @@ class Engine:
             self.failing.add(name)
         elif report.works:
             self.failing.discard(name)
-        if report.runs:
-            self._pace[name] = report.inference / sum(run.computed for run in report.runs)
         for job, texts in Counter(job for job, _ in batch).items():
             if not job.finished:
                 job.stages.queue = report.started - job.arrived
