@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from model.errors import HeedError
 from service.channel import Channel
 from service.logs import start_logging
+from service.processors import warn_of_crowding
 from service.samples import Samples, add_up, without_gauges
 from service.settings import Settings, SettingsError
 
@@ -60,6 +61,7 @@ def serve(settings: Settings) -> int:
     """
     start_logging(settings.log_level)
     _raise_file_limit()
+    warn_of_crowding(settings.workers, settings.threads)
     with _bind(settings) as listener:
         return asyncio.run(Supervisor(settings, listener).run())
 
