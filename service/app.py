@@ -52,6 +52,8 @@ def create_app(
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        # It would look for an exporter at each request, even where it finds none.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         lifespan=lambda _: _lifespan(service, warm_first),
