@@ -97,7 +97,7 @@ class Measure:
 
     def half_load(self, peak: float) -> dict[str, float]:
         """Delays at half of `peak` requests a second that do not wait, and of an idle server."""
-        seconds = 4 * self._seconds
+        seconds = 3 * self._seconds
         idle = self.open_loop("/classify", self._bodies, peak / 50, seconds)
         busy = self.open_loop("/classify", self._bodies, peak / 2, seconds)
         p50, p99 = _percentile(idle, 50), _percentile(busy, 99)
@@ -105,14 +105,14 @@ class Measure:
 
     def overload(self, peak: float) -> dict[str, float]:
         """Batches offered at ten times `peak` texts a second."""
-        rate, seconds = 10 * peak / BATCH, 5 * self._seconds
+        rate, seconds = 10 * peak / BATCH, 4 * self._seconds
         answers = self.open_loop("/classify/batch", self.batches("none"), rate, seconds)
         # The queue fills first and is emptied afterwards; what comes out in between is goodput.
         done = [due + latency for status, due, latency in answers if status == 200]
-        kept = [at for at in done if seconds / 5 <= at < seconds]
+        kept = [at for at in done if seconds / 4 <= at < seconds]
         refused = [(status, due, latency) for status, due, latency in answers if status == 429]
         return {
-            "goodput_to_peak": len(kept) * BATCH / (seconds * 4 / 5) / peak,
+            "goodput_to_peak": len(kept) * BATCH / (seconds * 3 / 4) / peak,
             "refused": len(refused) / len(answers),
             "lost": sum(status not in (200, 429) for status, _, _ in answers) / len(answers),
             "refusal_p50_ms": _percentile(refused, 50) * 1e3,

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.__main__ import GOALS
 from benchmarks.compare import RIVALS, draw, summarise, table
@@ -47,6 +48,15 @@ def test_the_service_beside_its_floors(trained: Path) -> None:
     assert told["found"]["refused"] > 0
     assert told["found"]["lost"] == 0
     assert all(what in done.stderr for _, what, *_ in GOALS)
+
+
+def test_the_engine_and_a_device_that_is_not_there(trained: Path) -> None:
+    done = run("benchmarks.engine", trained, "--rounds", 1)
+    assert set(json.loads(done.stdout)["texts_a_second"]) == {"1", "64", "512"}
+    if not torch.cuda.is_available():
+        done = run("benchmarks.engine", trained, "--device", "cuda")
+        assert done.returncode == 2
+        assert done.stderr.startswith("--device cuda: ")
 
 
 @pytest.mark.parametrize("program", ["benchmarks", "benchmarks.compare"])
