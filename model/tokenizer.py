@@ -7,7 +7,7 @@ the training text never showed.
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,26 +17,29 @@ from numpy.typing import NDArray
 from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
 
 from model.errors import TextError
+from model.segment import learn_words, word_pattern
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 
-WORD = (
+_WORD = (
     r"[a-z]{1,32}(?=n['’]t(?![a-z]))|n['’]t(?![a-z])"  # do|n't, ca|n't
     r"|[[\p{L}\p{M}]&&[^\p{Han}\p{Hiragana}\p{Katakana}]]{1,32}"
     r"|['’][a-z]{1,2}(?![a-z])"  # it|'s, they|'re
-    r"|[\p{Han}\p{Hiragana}\p{Katakana}]"  # scripts without spaces: each character is a word
+    "|{without_spaces}"
     r"|\p{N}{1,8}"
     r"|[^\s\p{Cc}\p{Cf}\p{L}\p{M}\p{N}]"
     r"(?:[\p{M}\p{Cf}]{1,8}[^\s\p{Cc}\p{Cf}\p{L}\p{M}\p{N}]){0,15}"
     # any other sign; an emoji that is joined of several is one
 )
 """What counts as a word, after normalisation. Bounded, so that a word is never a whole text."""
+LEARNT_WORDS = 4000
+"""Of scripts without spaces."""
 
 INVISIBLE = (
     "\\s\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u08e2\u180e\u200b-\u200f\u202a-\u202e"
     "\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f"
 )
-"""White space, Cc and Cf: what no word of `WORD` is made of."""
+"""White space, Cc and Cf: what no word of `_WORD` is made of."""
 _GAP = re.compile(f"(?<![{INVISIBLE}])[{INVISIBLE}]{{32,}}")
 """So long that it parts words as a space does; to tokenize a million of these takes a second."""
 
@@ -92,17 +95,19 @@ class Tokenizer:
         self._skips_gaps = not self.ids(" \n\0\xad\u200b\u3000" * 64)
 
     @classmethod
-    def fit(cls, texts: Iterable[str], vocabulary: int) -> "Tokenizer":
+    def fit(cls, texts: Sequence[str], vocabulary: int) -> "Tokenizer":
         """Learn a byte-pair encoding of at most `vocabulary` tokens (Sennrich et al. 2016).
 
         Byte-pair encoding, because its trainer gives the same result in every process.
         """
         inner = tokenizers.Tokenizer(models.BPE(unk_token=UNKNOWN))
         inner.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+        words = learn_words(texts, inner.normalizer, LEARNT_WORDS)
+        pattern = _WORD.replace("{without_spaces}", word_pattern(words))
         inner.pre_tokenizer = pre_tokenizers.Sequence(
             [
                 pre_tokenizers.WhitespaceSplit(),
-                pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True),
+                pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True),
             ]
         )
         trainer = trainers.BpeTrainer(

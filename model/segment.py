@@ -1,0 +1,63 @@
+"""Words of scripts that are written without spaces: Chinese, Japanese.
+
+They are learnt from the training text, as the pieces that byte-pair encoding finds in it, and found
+again by longest match, as one regular expression: so that `tokenizer.json` needs no dictionary and
+no program of its own, and "不错" (not bad) is one word where it is one.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+import tokenizers
+from tokenizers import Regex, models, pre_tokenizers, trainers
+from tokenizers.normalizers import Normalizer
+
+CHARACTER = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
+LONGEST = 4
+"""Characters of a word, at most."""
+LEAST = 8
+"""Times that the training text must have a word."""
+FEW = 4
+"""First characters that are tried one after the other."""
+
+
+def learn_words(texts: Iterable[str], normalizer: Normalizer, most: int) -> list[str]:
+    """The pieces of two to four characters that byte-pair encoding finds, at most `most`."""
+    inner = tokenizers.Tokenizer(models.BPE())
+    inner.normalizer = normalizer
+    inner.pre_tokenizer = pre_tokenizers.Split(
+        Regex(CHARACTER + "{1,64}"), behavior="removed", invert=True
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=most + 8000,  # the characters come first
+        min_frequency=LEAST,
+        limit_alphabet=8000,
+        max_token_length=LONGEST,
+        show_progress=False,
+    )
+    inner.train_from_iterator(texts, trainer)
+    in_order = sorted(inner.get_vocab().items(), key=lambda item: item[1])
+    return [piece for piece, _ in in_order if len(piece) > 1][:most]
+
+
+def word_pattern(words: Sequence[str]) -> str:
+    """A regular expression that matches the longest of the words, else one character.
+
+    An alternation of thousands is tried from its first to its last at every place, so the first
+    character is looked for by halves.
+    """
+    if not words:
+        return CHARACTER
+    by_first = [
+        (first, sorted((word[1:] for word in group), key=len, reverse=True))
+        for first, group in groupby(sorted(words), key=lambda word: word[0])
+    ]
+    return f"(?:{_halves(by_first)})|{CHARACTER}"
+
+
+def _halves(by_first: Sequence[tuple[str, list[str]]]) -> str:
+    if len(by_first) <= FEW:
+        return "|".join(f"{first}(?:{'|'.join(rests)})" for first, rests in by_first)
+    middle = len(by_first) // 2
+    parts = (by_first[:middle], by_first[middle:])
+    return "|".join(f"(?=[{part[0][0]}-{part[-1][0]}])(?:{_halves(part)})" for part in parts)
