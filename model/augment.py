@@ -57,8 +57,9 @@ def augment(texts: Sequence[str], tokenizer: Tokenizer, seed: int) -> list[str]:
         seed: decides what is made.
     """
     random = np.random.default_rng((seed, 2))
-    long = [text for text in texts if is_long(text, tokenizer)]
-    short = [text for text in texts if not is_long(text, tokenizer)]
+    short, long = list[str](), list[str]()
+    for text in texts:
+        (long if is_long(text, tokenizer) else short).append(text)
     words = _words(short, tokenizer)
     room = MOST_WORDS - len(words.keys)
     made = []

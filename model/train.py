@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.checkpoint import Checkpoint, State
-from model.dataset import Dataset, drop_tokens
+from model.dataset import Dataset, drop_tokens, rare_first
 from model.network import Network, NetworkConfig, Output
 from model.plan import TrainConfig, class_weights
 from model.progress import TrainingProgress
@@ -90,6 +90,10 @@ def fit(
     weights = None
     if data.targets is None:  # else the teacher weighed the classes
         weights = class_weights(np.bincount(data.labels).tolist(), config.unbalanced)
+    left_out = None
+    if config.token_dropout or config.rare_dropout:
+        frequencies = np.bincount(data.ids)
+        left_out = rare_first(frequencies, config.token_dropout, config.rare_dropout)
     done = state.epoch * updates + state.batch
     with (
         TrainingProgress(config.epochs, config.epochs * updates, done, title) as progress,
@@ -103,7 +107,9 @@ def fit(
                 for group in optimizer.param_groups:
                     rate = learning_rate(step, config.epochs * updates, config)
                     group["lr"] = rate * group["rate"]
-                state.loss += _update(network, optimizer, data, positions, step, config, weights)
+                state.loss += _update(
+                    network, optimizer, data, positions, step, config, weights, left_out
+                )
                 state.batch += 1
                 progress.update(state.epoch + 1, state.loss / state.batch)
                 if checkpoint and checkpoint.due:
@@ -178,12 +184,14 @@ def _update(
     step: int,
     config: TrainConfig,
     weights: list[float] | None,
+    left_out: NDArray[np.float64] | None,
 ) -> float:
     """One step down the gradient; its random numbers follow from the seed and its number alone."""
     random = np.random.default_rng((config.seed, step, 1))
     torch.manual_seed(int(random.integers(2**32)))
     ids, labels = data.batch(positions)
-    ids = drop_tokens(ids, config.token_dropout, random)
+    if left_out is not None:
+        ids = drop_tokens(ids, left_out, random)
     found = network(ids)
     loss = F.cross_entropy(
         found.logits,

@@ -43,7 +43,7 @@ class FakeClassifier(Classifier):
         self.batches: list[list[int]] = []
         """The lengths of the texts of each run."""
 
-    def encode(self, text: str, explain: Explain = "attention") -> Encoding:
+    def encode(self, text: str, _: Explain = "attention") -> Encoding:
         if text == "blank":
             raise TextError("nothing to read")
         if text == "untokenizable":

@@ -58,7 +58,7 @@ def vectors(pattern: str) -> Array:
 
 QUERY, KEY, VALUE = (columns("Q, K, V", f"{m}1", f"{m}2") for m in "qkv")
 CONTEXT = columns("in context", "y1", "y2")
-OWN = columns("contribution", "value1", "value2")
+OWN = columns("contribution", "x1", "x2")
 (POOLING_QUERY,) = vectors(r"\nq = @")
 HEAD = vectors(r"w = @ for \*")
 BIAS = row("contribution", "bias", *LABELS)
@@ -134,7 +134,8 @@ def test_rows_of_weights_sum_to_one_as_printed() -> None:
 
 def assert_pooling(scores: Array, weights: Array, gates: Array, handed: Array) -> None:
     """The tables of pooling and contributions hold these numbers and what follows from them."""
-    assert_printed(columns("in context", "y · q", "attention"), np.stack([scores, weights], axis=1))
+    looks = np.stack([scores, np.tanh(scores), weights], axis=1)
+    assert_printed(columns("in context", "y · q", "tanh", "attention"), looks)
     assert_printed(columns("in context", "g1", "g2"), gates)
     assert_printed(columns("contribution", "handed1", "handed2"), handed)
     parts = handed @ HEAD.T
@@ -152,7 +153,6 @@ def test_pooling_and_contributions() -> None:
     pooling.query.weight.copy_(torch.from_numpy(POOLING_QUERY)[None])
     pooling.gate.weight.copy_(-torch.eye(2))
     pooling.gate.bias.fill_(1)
-    pooling.value.weight.copy_(torch.eye(2))
     handed, weights = pooling(OWN[None], CONTEXT[None], EVERY[None])
     scores, gates = pooling.query(CONTEXT)[:, 0], torch.tanh(pooling.gate(CONTEXT))
     assert_pooling(scores.numpy(), weights[0, :, 0].numpy(), gates.numpy(), handed[0].numpy())
@@ -160,7 +160,7 @@ def test_pooling_and_contributions() -> None:
 
 def test_pooling_and_contributions_by_hand() -> None:
     scores = CONTEXT.numpy() @ POOLING_QUERY
-    weights, gates = softmax_by_hand(scores), np.tanh(1 - CONTEXT.numpy())
+    weights, gates = softmax_by_hand(np.tanh(scores)), np.tanh(1 - CONTEXT.numpy())
     assert_pooling(scores, weights, gates, weights[:, None] * gates * OWN.numpy())
     assert TABLES["in context"]["sum"] == {"attention": 1}
 
@@ -188,12 +188,13 @@ def test_sums_worked_in_the_text() -> None:
 def test_numbers_in_the_text() -> None:
     """Those of the tables, and those that the text adds."""
     kept = [0, 1, 3, 4]  # without *is*
-    weights = softmax_by_hand(CONTEXT.numpy()[kept] @ POOLING_QUERY)
+    weights = softmax_by_hand(np.tanh(CONTEXT.numpy()[kept] @ POOLING_QUERY))
     pooled = weights @ (np.tanh(1 - CONTEXT.numpy()) * OWN.numpy())[kept]
     without = float(BIAS.numpy()[1] + pooled @ HEAD[1])
-    assert f"would be {without:.4f} instead of 0.4301" in TEXT
+    logit = TABLES["contribution"]["logit = bias + sum"]["positive"]
+    assert f"would be {without:.4f} instead of {logit:.4f}" in TEXT
     assert f"is set to {MASKED_SCORE:,.0f}" in TEXT
-    assert f"its value · w is {OWN[4].numpy() @ HEAD[1]:.0f}." in TEXT
+    assert f"its x · w is {OWN[4].numpy() @ HEAD[1]:.0f}." in TEXT
 
     tables = {abs(n) for rows in TABLES.values() for cells in rows.values() for n in cells.values()}
     in_text = {float(n) for n in re.findall(r"(?<!\d)\d\.\d{4}(?!\d)", TEXT)}

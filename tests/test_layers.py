@@ -34,6 +34,8 @@ def _pooling(heads: int) -> tuple[GatedPooling, torch.Tensor, torch.Tensor]:
     """A pooling with random weights, and x and y for `MASK`, random at padding too."""
     torch.manual_seed(4)
     pooling = GatedPooling(WIDTH, heads).double()
+    for parameter in pooling.parameters():  # some begin at 0
+        torch.nn.init.normal_(parameter)
     x, y = torch.randn(2, *MASK.shape, WIDTH, dtype=torch.float64)
     return pooling, x, y
 
@@ -141,10 +143,10 @@ def test_pooling_is_its_equations(heads: int) -> None:
     handed, weights = pooling(x, y, MASK)
     for text, real in enumerate(MASK):
         for head, columns in enumerate(torch.arange(WIDTH).chunk(heads)):
-            scores = y[text, real] @ pooling.query.weight[head]
+            scores = torch.tanh(y[text, real] @ pooling.query.weight[head])
             looked = scores.exp() / scores.exp().sum()
             gates = torch.tanh(y[text, real] @ pooling.gate.weight.T + pooling.gate.bias)
-            own = x[text, real] @ pooling.value.weight.T
+            own = x[text, real]
             expected = looked[:, None] * (gates * own)[:, columns]
             torch.testing.assert_close(weights[text, real, head], looked)
             torch.testing.assert_close(handed[text, real][:, columns], expected)

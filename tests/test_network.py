@@ -28,7 +28,10 @@ def test_without_blocks_a_token_changes_others_by_its_share_alone() -> None:
     """No block, no look at the neighbours: only the softmax ties the tokens together."""
     torch.manual_seed(4)
     config = NetworkConfig(vocabulary=20, classes=3, max_tokens=8, width=16, blocks=0)
-    output = Network(config).eval()(torch.tensor([[5, 9, 2, 7], [5, 9, 11, 7]]))
+    network = Network(config).eval()
+    with torch.no_grad():
+        network.pooling.query.weight.normal_(std=0.1)  # begins at 0, all tokens alike
+    output = network(torch.tensor([[5, 9, 2, 7], [5, 9, 11, 7]]))
     rest = [0, 1, 3]
     share = output.attention[1, rest] / output.attention[0, rest]
     torch.testing.assert_close(share, share[0].expand(3))

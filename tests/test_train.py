@@ -15,7 +15,7 @@ from model.bundle import Bundle
 from model.calibrate import fit_temperature
 from model.classifier import Classifier, softmax
 from model.data import read_labelled
-from model.dataset import Dataset, drop_tokens, encode
+from model.dataset import Dataset, drop_tokens, encode, rare_first
 from model.errors import DataError
 from model.evaluate import evaluate
 from model.plan import TrainConfig, class_weights, dev_fraction, plan
@@ -175,15 +175,24 @@ def test_cut_and_batch(dataset: Dataset) -> None:
 def test_dropped_tokens_leave_no_gap_and_no_empty_text(dataset: Dataset) -> None:
     ids, _ = dataset.batch(list(range(64)))
     random = np.random.default_rng(0)
-    assert torch.equal(drop_tokens(ids, 0.0, random), ids)
+    most = int(dataset.ids.max()) + 1
+    assert torch.equal(drop_tokens(ids, np.zeros(most), random), ids)
+    assert torch.equal(drop_tokens(ids, np.ones(most), random), ids)  # rather all than none
     for share in (0.1, 0.9):
-        after = drop_tokens(ids, share, random)
+        after = drop_tokens(ids, np.full(most, share), random)
         for before, row in zip(ids.tolist(), after.tolist(), strict=True):
             kept = [token for token in row if token]
             assert kept
             assert row == kept + [0] * (len(row) - len(kept))
             rest = iter(before)
             assert all(token in rest for token in kept)  # in their order
+
+
+def test_rare_tokens_are_left_out_more_often() -> None:
+    frequencies = np.array([0, 1, 3, 1000])
+    assert rare_first(frequencies, 0.0, 3.0) == pytest.approx([1, 0.75, 0.5, 3 / 1003])
+    assert rare_first(frequencies, 0.1, 0.0)[1:] == pytest.approx([0.1, 0.1, 0.1])
+    assert rare_first(frequencies, 0.1, 3.0)[2] == pytest.approx(1 - 0.9 * 0.5)
 
 
 def test_temperature_calibrates() -> None:
