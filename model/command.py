@@ -96,6 +96,10 @@ def train(
     ] = None,
     hidden: Annotated[int | None, typer.Option(min=1, max=8192, help="Feed-forward width.")] = None,
     dropout: Annotated[float | None, typer.Option(min=0, max=0.9, help="Share set to 0.")] = None,
+    attention_guidance: Annotated[
+        float | None,
+        typer.Option(min=0, max=10, help="Weight of drawing attention to what speaks for a label."),
+    ] = None,
 ) -> None:
     """Train a classifier on labelled text and write it as a bundle.
 
@@ -109,6 +113,7 @@ def train(
         "seed": seed, "epochs": epochs, "batch": batch, "learning_rate": learning_rate,
         "vocabulary": vocabulary, "max_tokens": max_tokens, "width": width, "blocks": blocks,
         "heads": heads, "hidden": hidden, "dropout": dropout,
+        "attention_guidance": attention_guidance,
     }  # fmt: skip
     order = Order(
         tuple(data), out, dev, test, text_column, label_column, name, version, data_name, terms,
