@@ -1,6 +1,6 @@
 # `make` lists the targets. Each one may be given more arguments: make serve ARGS="--port 9000"
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fix train bench bench-peers bench-quality image up down
+.PHONY: help serve test check fix train train-sentiment train-intents train-sentiment-zh bench bench-peers bench-quality image up down
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -33,13 +33,30 @@ fix: $(VENV)/.dev ## format the code and mend what the linter can mend
 DATA ?= ../shared/data
 ENCODER ?= sentence-transformers/all-MiniLM-L6-v2
 
-train: $(VENV)/.dev ## train the shipped bundle again, from DATA and the sentence encoder ENCODER
+train: train-sentiment train-intents train-sentiment-zh ## train the shipped bundles again, from DATA and ENCODER
+
+train-sentiment: $(VENV)/.dev
 	$(BIN)/heed train $(DATA)/sst2/train_phrases.csv.gz $(DATA)/imdb/train.csv.gz \
-	  --dev $(DATA)/sst2/dev.csv.gz --test $(DATA)/sst2/test.csv.gz --name sentiment \
+	  --dev $(DATA)/sst2/dev.csv.gz --test $(DATA)/sst2/test.csv.gz --name sentiment --version 2.0.0 \
 	  --data-name "SST-2 phrases and IMDB reviews" \
 	  --terms "no licence stated for either; weights trained on them are widely published" \
-	  --init-embeddings $(ENCODER) --epochs 2 --dropout 0.3 --max-tokens 256 \
+	  --init-embeddings $(ENCODER) --teacher $(ENCODER) --epochs 2 --max-tokens 256 \
 	  --checkpoint runs/sentiment --out bundles/sentiment --force $(ARGS)
+
+train-intents: $(VENV)/.dev
+	$(BIN)/heed train $(DATA)/clinc150/train.csv.gz \
+	  --dev $(DATA)/clinc150/dev.csv.gz --test $(DATA)/clinc150/test.csv.gz --name intents \
+	  --data-name "CLINC150 (Larson et al. 2019)" --terms "CC BY 3.0" \
+	  --init-embeddings $(ENCODER) --teacher $(ENCODER) --epochs 8 \
+	  --out-of-scope $(DATA)/clinc150/oos_dev.csv.gz \
+	  --checkpoint runs/intents --out bundles/intents --force $(ARGS)
+
+train-sentiment-zh: $(VENV)/.dev
+	$(BIN)/heed train $(DATA)/chnsenticorp/train.csv.gz \
+	  --dev $(DATA)/chnsenticorp/dev_clean.csv.gz --test $(DATA)/chnsenticorp/test_clean.csv.gz \
+	  --name sentiment-zh --data-name "ChnSentiCorp (Tan and Zhang 2008)" \
+	  --terms "no licence stated; weights trained on it are widely published" \
+	  --checkpoint runs/sentiment-zh --out bundles/sentiment-zh --force $(ARGS)
 
 bench: $(VENV)/.dev ## measure the speed that the README claims; wants wrk and two cores
 	$(BIN)/python -m benchmarks $(ARGS)
