@@ -21,25 +21,11 @@ from model.segment import learn_words, word_pattern
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 
-_WORD = (
-    r"[a-z]{1,32}(?=n['’]t(?![a-z]))|n['’]t(?![a-z])"  # do|n't, ca|n't
-    r"|[[\p{L}\p{M}]&&[^\p{Han}\p{Hiragana}\p{Katakana}]]{1,32}"
-    r"|['’][a-z]{1,2}(?![a-z])"  # it|'s, they|'re
-    "|{without_spaces}"
-    r"|\p{N}{1,8}"
-    r"|[^\s\p{Cc}\p{Cf}\p{L}\p{M}\p{N}]"
-    r"(?:[\p{M}\p{Cf}]{1,8}[^\s\p{Cc}\p{Cf}\p{L}\p{M}\p{N}]){0,15}"
-    # any other sign; an emoji that is joined of several is one
-)
-"""What counts as a word, after normalisation. Bounded, so that a word is never a whole text."""
-LEARNT_WORDS = 4000
-"""Of scripts without spaces."""
-
 INVISIBLE = (
     "\\s\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u08e2\u180e\u200b-\u200f\u202a-\u202e"
     "\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f"
 )
-"""White space, Cc and Cf: what no word of `_WORD` is made of."""
+"""White space, Cc and Cf: what no word is made of."""
 _GAP = re.compile(f"(?<![{INVISIBLE}])[{INVISIBLE}]{{32,}}")
 """So long that it parts words as a space does; to tokenize a million of these takes a second."""
 
@@ -102,8 +88,7 @@ class Tokenizer:
         """
         inner = tokenizers.Tokenizer(models.BPE(unk_token=UNKNOWN))
         inner.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-        words = learn_words(texts, inner.normalizer, LEARNT_WORDS)
-        pattern = _WORD.replace("{without_spaces}", word_pattern(words))
+        pattern = word_pattern(learn_words(texts, inner.normalizer))
         inner.pre_tokenizer = pre_tokenizers.Sequence(
             [
                 pre_tokenizers.WhitespaceSplit(),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import normalizers
 
-from model.segment import LONGEST, learn_words, word_pattern
+from model.segment import LONGEST, learn_words, longest_match
 from model.tokenizer import Tokenizer
 
 CLAUSES = ["这家酒店的服务真不错", "房间很干净", "早餐不好吃", "酒店的房间不干净", "服务真不错"]
@@ -51,7 +51,7 @@ def test_a_character_that_no_word_has_is_a_word() -> None:
     st.text("一丁七不中酒店的ア鱼", max_size=30),
 )
 def test_the_pattern_matches_the_longest_word_at_each_place(words: list[str], text: str) -> None:
-    pattern = re.compile(word_pattern(words).replace(r"[\p{Han}\p{Hiragana}\p{Katakana}]", "."))
+    pattern = re.compile(longest_match(words).replace(r"[\p{Han}\p{Hiragana}\p{Katakana}]", "."))
     expected, place = [], 0
     while place < len(text):
         fits = [word for word in words if text.startswith(word, place)]
@@ -63,7 +63,7 @@ def test_the_pattern_matches_the_longest_word_at_each_place(words: list[str], te
 @pytest.mark.parametrize("most", [5, 400])
 def test_many_words_are_found_as_fast_as_few(most: int) -> None:
     words = [chr(0x4E00 + n) + "店" for n in range(most)]
-    pattern = word_pattern(words)
+    pattern = longest_match(words)
     deepest = max(
         pattern[:place].count("(") - pattern[:place].count(")") for place in range(len(pattern))
     )
