@@ -61,7 +61,6 @@ def serve(settings: Settings) -> int:
     """
     start_logging(settings.log_level)
     _raise_file_limit()
-    warn_of_crowding(settings.workers, settings.threads)
     with _bind(settings) as listener:
         return asyncio.run(Supervisor(settings, listener).run())
 
@@ -149,6 +148,7 @@ class Supervisor:
                 if not self._open:
                     self._open = True
                     log.info("listening on %s", self._url)
+                    warn_of_crowding(self._settings.workers, self._settings.threads)
             elif kind == "warm":
                 worker.warm = True
                 self._note_warm()
