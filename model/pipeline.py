@@ -17,7 +17,7 @@ from model.errors import DataError
 from model.job import begin_job, same_encoders, same_job
 from model.network import Network, NetworkConfig
 from model.order import Order, Rows, read_rows
-from model.plan import LONGEST_TEXT, PRETRAINED_RATE, TrainConfig, plan, vocabulary_size
+from model.plan import LONGEST_TEXT, TrainConfig, plan, vocabulary_size
 from model.release import HeldOut, release
 from model.tokenizer import Tokenizer
 from model.train import train
@@ -55,7 +55,7 @@ def train_bundle(order: Order, note: Note) -> Bundle:
     if order.teacher:
         chosen = {"label_smoothing": 0.0} | chosen  # soft labels are smooth
     if order.init_embeddings:
-        chosen = {"embedding_rate": PRETRAINED_RATE} | chosen | {"vocabulary": tokenizer.vocabulary}
+        chosen |= {"vocabulary": tokenizer.vocabulary}
     config = plan(data.lengths.tolist(), len(labels), **chosen)
     data, dev = data.cut(config.max_tokens), dev.cut(config.max_tokens)
     sizes = config.network(tokenizer.vocabulary, len(labels))

@@ -12,8 +12,6 @@ from model.network import NetworkConfig
 
 LARGEST_VOCABULARY = 16_000
 LONGEST_TEXT = 512
-PRETRAINED_RATE = 0.1
-"""Embedding rate of a pretrained table: fast enough to fit, too slow to forget."""
 
 
 @dataclass(frozen=True)
