@@ -33,7 +33,7 @@ fix: $(VENV)/.dev ## format the code and mend what the linter can mend
 DATA ?= ../shared/data
 ENCODER ?= sentence-transformers/all-MiniLM-L6-v2
 
-train: train-sentiment train-intents train-sentiment-zh ## train the shipped bundles again, from DATA and ENCODER
+train: train-sentiment train-intents train-sentiment-zh ## train the bundles sentiment, intents and sentiment-zh from DATA and ENCODER
 
 train-sentiment: $(VENV)/.dev
 	$(BIN)/heed train $(DATA)/sst2/train_phrases.csv.gz $(DATA)/imdb/train.csv.gz \

@@ -1,7 +1,8 @@
-"""What training shows on stderr: a bar on a terminal, a line an epoch elsewhere."""
+"""What training shows: a bar on a terminal, a line an epoch elsewhere, curves for TensorBoard."""
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -70,3 +71,20 @@ def counting(what: str, total: int, done: int) -> Iterator[Callable[[int], None]
     ) as bar:
         task = bar.add_task("", total=total, completed=done)
         yield lambda done: bar.update(task, completed=done)
+
+
+@contextlib.contextmanager
+def curves(logdir: Path | None, done: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """Something that takes a step and its numbers, for TensorBoard where a folder is named."""
+    if logdir is None:
+        yield lambda *_: None
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(logdir), purge_step=done) as writer:
+
+        def write(step: int, numbers: dict[str, float]) -> None:
+            for name, number in numbers.items():
+                writer.add_scalar(name, number, step)
+
+        yield write

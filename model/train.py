@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from model.checkpoint import Checkpoint, State
 from model.dataset import Dataset, drop_tokens, rare_first
 from model.network import Network, NetworkConfig, Output
 from model.plan import TrainConfig, class_weights
-from model.progress import TrainingProgress
+from model.progress import TrainingProgress, curves
 from model.tokenizer import length_batches
 
 DEV_TOKENS = 8192
@@ -97,7 +97,7 @@ def fit(
     done = state.epoch * updates + state.batch
     with (
         TrainingProgress(config.epochs, config.epochs * updates, done, title) as progress,
-        _curves(logdir, done) as curves,
+        curves(logdir, done) as draw,
     ):
         while state.epoch < config.epochs and state.epoch - state.best_epoch < config.patience:
             network.train()
@@ -128,7 +128,7 @@ def fit(
                 )
                 state.best = {name: t.clone() for name, t in network.state_dict().items()}
             progress.epoch(state.epoch, mean_loss, accuracy, best=better)
-            curves(
+            draw(
                 state.epoch * updates,
                 {"loss/train": mean_loss, "loss/dev": dev_loss, "accuracy/dev": accuracy},
             )
@@ -232,20 +232,3 @@ def reproducible(seed: int) -> Iterator[None]:
             yield
     finally:
         torch.use_deterministic_algorithms(before)
-
-
-@contextlib.contextmanager
-def _curves(logdir: Path | None, done: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
-    """Something that takes a step and its numbers, for TensorBoard where a folder is named."""
-    if logdir is None:
-        yield lambda *_: None
-        return
-    from torch.utils.tensorboard import SummaryWriter
-
-    with SummaryWriter(str(logdir), purge_step=done) as writer:
-
-        def write(step: int, numbers: dict[str, float]) -> None:
-            for name, number in numbers.items():
-                writer.add_scalar(name, number, step)
-
-        yield write
