@@ -1,11 +1,12 @@
 """From a prediction to the answer that people and programs read: once, for server and command.
 
-Needs no PyTorch, and stands on the server's hot path: `round(x * SCALE) / SCALE` is what
-`round(x, DECIMALS)` is, in a third of the time.
+Needs no PyTorch, and stands on the server's hot path: most of an answer is its tokens, and a struct
+is made and written in a third of the time of a dict.
 """
 
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from model.bundle import BundleConfig
@@ -16,9 +17,23 @@ Unit = Literal["token", "word"]
 
 DECIMALS = 7
 """Of weights and contributions: as many as float32 holds."""
-SCALE = 10**DECIMALS
 PROBABILITY_DECIMALS = 10
 """More than the others, so that even thousands of labels sum to 1 within 1e-6."""
+
+
+class Token(msgspec.Struct, gc=False):
+    """A token, or a word, as the answer tells it; `text` is the slice from `start` to `end`."""
+
+    text: str
+    start: int
+    end: int
+    attention: float
+
+
+class ExplainedToken(Token, gc=False):
+    """With its signed contribution to a label's logit."""
+
+    contribution: float
 
 
 def answer(
@@ -32,7 +47,10 @@ def answer(
     top_k: int | None = None,
     min_confidence: float | None = None,
 ) -> dict[str, Any]:
-    """Tell a prediction as `POST /classify` answers it, less model and version, in JSON's types.
+    """Tell a prediction as `POST /classify` answers it, less model and version.
+
+    All is of JSON's types but the tokens: msgspec writes them, and `msgspec.to_builtins` turns the
+    whole into plain dicts.
 
     Args:
         prediction: made with at least what `explain` asks for.
@@ -76,7 +94,7 @@ def answer(
 
 def _tokens(
     prediction: Prediction, text: str, explained: int | None, unit: Unit
-) -> list[dict[str, Any]]:
+) -> list[Token] | list[ExplainedToken]:
     """What was read, in order; with the contributions to the label in place `explained`, if any."""
     assert prediction.attention is not None
     columns = [prediction.attention]
@@ -87,24 +105,12 @@ def _tokens(
     if unit == "word":
         first, spans = words(prediction.encoding)
         columns = [np.add.reduceat(column, first) for column in columns]
-    attention, *contributions = [
-        [round(number * SCALE) / SCALE for number in column.tolist()] for column in columns
-    ]
-    if contributions:
-        return [
-            {
-                "text": text[start:end],
-                "start": start,
-                "end": end,
-                "attention": weight,
-                "contribution": part,
-            }
-            for (start, end), weight, part in zip(spans, attention, contributions[0], strict=True)
-        ]
-    return [
-        {"text": text[start:end], "start": start, "end": end, "attention": weight}
-        for (start, end), weight in zip(spans, attention, strict=True)
-    ]
+    numbers = [column.astype(np.float64).round(DECIMALS).tolist() for column in columns]
+    slices = [text[start:end] for start, end in spans]
+    starts, ends = zip(*spans, strict=True)
+    if explained is not None:
+        return list(map(ExplainedToken, slices, starts, ends, *numbers))
+    return list(map(Token, slices, starts, ends, *numbers))
 
 
 def words(encoding: Encoding) -> tuple[list[int], list[tuple[int, int]]]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
+
 from model.answer import Unit, answer
 from model.bundle import Bundle
 from model.classifier import Classifier, Device, Explain
@@ -42,7 +44,7 @@ def classify(
             classifier.encode(text)
         except TextError as error:
             raise TextError(f"text {place}: {error}") from error
-    return [
+    answers = [
         {"model": config.name, "version": config.version}
         | answer(
             prediction,
@@ -56,6 +58,7 @@ def classify(
         )
         for text, prediction in zip(texts, classifier.predict(texts, explain), strict=True)
     ]
+    return [to_builtins(answer) for answer in answers]
 
 
 def save(texts: Sequence[str], answers: Sequence[dict[str, Any]], file: Path) -> None:

@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+from msgspec import to_builtins
 
 from model.answer import answer
 from model.comparison import Comparison
@@ -194,7 +195,9 @@ def _errors(examination: Examination) -> str:
     for place, text, prediction in zip(
         worst, texts, examination.classifier.predict(texts, "contributions"), strict=True
     ):
-        told = answer(prediction, config, text=text, explain="contributions", unit="word")
+        told = to_builtins(
+            answer(prediction, config, text=text, explain="contributions", unit="word")
+        )
         given, probability = next(iter(told["probabilities"].items()))
         items.append(
             f"<article><p>Row {data.rows[place]} is <b>{escape(data.labels[place])}</b>, "

@@ -8,7 +8,7 @@ from itertools import islice
 from math import isfinite
 from typing import Any, TypeVar
 
-import orjson
+import msgspec
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 from starlette.types import Receive, Scope
@@ -163,7 +163,7 @@ class Json(Response):
     ) -> None:
         self.status_code = status
         self.background = None
-        self.body = orjson.dumps(content)
+        self.body = msgspec.json.encode(content)
         self.raw_headers = [
             (b"content-type", self.kind),
             (b"content-length", b"%d" % len(self.body)),

@@ -5,7 +5,7 @@ head nor the time it takes, with both bounded.
 import asyncio
 from typing import Any
 
-import orjson
+import msgspec
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -78,7 +78,7 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         problem: dict[str, Any] = error.problem()
-        body = orjson.dumps(problem)
+        body = msgspec.json.encode(problem)
         head = b"content-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close"
         self.transport.write(STATUS_LINE[problem["status"]] + head % len(body) + b"\r\n\r\n" + body)
         self.transport.close()

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import orjson
+import msgspec
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -94,7 +94,7 @@ async def classify_batch(request: Request) -> Response:
     for place in range(len(options.texts)):
         try:
             result = _answer(job, place, options, ["body", "texts", place])
-            results.append(orjson.Fragment(orjson.dumps(result)))
+            results.append(msgspec.Raw(msgspec.json.encode(result)))
         except Invalid as error:
             faults += error.faults
         except ServiceError as error:

@@ -1,11 +1,14 @@
 """The answer that server and command share."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import to_builtins
 
-from model.answer import Unit, answer
+import model.answer
+from model.answer import Unit
 from model.bundle import BundleConfig
 from model.classifier import Prediction, softmax
 from model.tokenizer import Tokenizer
@@ -41,6 +44,12 @@ def make_prediction(classes: int = 3, max_tokens: int = 64) -> Prediction:
         attention / attention.sum(),
         contributions,
     )
+
+
+def answer(*args: Any, **options: Any) -> dict[str, Any]:
+    """The answer as a client reads it."""
+    told: dict[str, Any] = to_builtins(model.answer.answer(*args, **options))
+    return told
 
 
 CONFIG = make_config(["a", "b", "c"])
