@@ -40,7 +40,7 @@ train-sentiment: $(VENV)/.dev
 	  --dev $(DATA)/sst2/dev.csv.gz --test $(DATA)/sst2/test.csv.gz --name sentiment --version 2.0.0 \
 	  --data-name "SST-2 phrases and IMDB reviews" \
 	  --terms "no licence stated for either; weights trained on them are widely published" \
-	  --init-embeddings $(ENCODER) --teacher $(ENCODER) --epochs 2 --max-tokens 256 \
+	  --init-embeddings $(ENCODER) --teacher $(ENCODER) --epochs 6 \
 	  --checkpoint runs/sentiment --out bundles/sentiment --force $(ARGS)
 
 train-intents: $(VENV)/.dev

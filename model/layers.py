@@ -12,6 +12,9 @@ from torch import Tensor, nn
 MASKED_SCORE = -1e4
 """Score of a padding key: exp(-1e4) is exactly 0 in float32 and -1e4 is finite in float16."""
 
+REACH = 4.0
+"""Bound of the pooling's scores: no token is looked at more than e^8 times as much as another."""
+
 
 def softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """Turn scores into weights over the real tokens of the last axis.
@@ -107,7 +110,7 @@ class Block(nn.Module):
 class GatedPooling(nn.Module):
     """Hand on each token's own meaning, weighed and gated by what stands around it.
 
-    a[t] = softmax_t(tanh(y_t . q))       how much token t is looked at
+    a[t] = softmax_t(r tanh(y_t . q / r)) how much token t is looked at
     g[t] = tanh(G y_t + b)                how it is to be taken: as it is, turned round, not at all
     z[t] = a[t] g[t] * x_t                what it hands on; the pooled vector is their sum
 
@@ -117,8 +120,7 @@ class GatedPooling(nn.Module):
     self-explaining network. A constant query makes a key projection redundant, so q stands in the
     space of y; with several queries each has its share of the width. There is no value projection
     either: x is looked up in a table that is learnt, and with a second map that all tokens share
-    small data is learnt by heart. For the same reason tanh bounds the scores: no token is looked at
-    more than e^2 times as much as another.
+    small data is learnt by heart. For the same reason tanh bounds the scores to r = `REACH`.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -133,7 +135,7 @@ class GatedPooling(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """x and y (B, T, D) -> what each token hands on (B, T, D) and the weights (B, T, H)."""
-        scores = torch.tanh(self.query(y)).transpose(1, 2)  # (B, H, T)
+        scores = REACH * torch.tanh(self.query(y) / REACH).transpose(1, 2)  # (B, H, T)
         weights = softmax(scores, mask[:, None, :]).transpose(1, 2)  # (B, T, H)
         share = weights.repeat_interleave(x.shape[-1] // self.heads, dim=-1)  # (B, T, D)
         return share * torch.tanh(self.gate(y)) * x, weights

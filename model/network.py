@@ -31,11 +31,13 @@ class NetworkConfig:
     """Width of a block's feed-forward layer."""
     pooling_heads: int = 1
     """Learned queries of the attention pooling."""
+    context_teaches: bool = False
+    """Whether a token's vector is learnt from how other tokens are taken beside it, too."""
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            least = 0 if name in {"blocks", "dropout"} else 1
+            least = 0 if name in {"blocks", "dropout", "context_teaches"} else 1
             if value < least:
                 raise ValueError(f"{name} is {value}; it must be {least} or more")
         for heads in (self.heads, self.pooling_heads):
@@ -89,8 +91,8 @@ class Network(nn.Module):
         """Classify token ids (B, T)."""
         mask = ids != 0  # (B, T)
         x = self.dropout(self.embed(ids))  # (B, T, D), each token by itself
-        # What a token means by itself is learnt from what it hands on, not from how it is taken.
-        y = self.locate(x.detach() if self.training else x)
+        apart = self.training and not self.config.context_teaches
+        y = self.locate(x.detach() if apart else x)
         for block in self.blocks:
             y = block(y, mask)
         handed, weights = self.pooling(x, self.norm(y), mask)  # (B, T, D), (B, T, H)

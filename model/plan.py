@@ -12,6 +12,8 @@ from model.network import NetworkConfig
 
 LARGEST_VOCABULARY = 16_000
 LONGEST_TEXT = 512
+PLENTY = 50_000
+"""Texts, from which on what stands beside a token may teach its vector, too."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class TrainConfig:
     """Heads of a block's self-attention."""
     hidden: int = 256
     """Width of a block's feed-forward layer."""
+    context_teaches: bool = False
+    """Whether a token's vector is learnt from how other tokens are taken beside it, too."""
     dropout: float = 0.2
     """Share of activations set to 0 in an update."""
     token_dropout: float = 0.1
@@ -93,7 +97,8 @@ def plan(lengths: Sequence[int], classes: int, **chosen: Any) -> TrainConfig:
     """The configuration for a training set.
 
     A batch grows with the data, 8 to 128 texts. Epochs are as many as give 4,000 updates and 40
-    more a class, from 3 to 40. Of 100 texts 99 are read whole, up to 512 tokens.
+    more a class, from 3 to 40. Of 100 texts 99 are read whole, up to 512 tokens. Where texts are
+    few, a token's vector is learnt from what it hands on alone.
 
     Args:
         lengths: tokens of each training text.
@@ -111,6 +116,7 @@ def plan(lengths: Sequence[int], classes: int, **chosen: Any) -> TrainConfig:
         "epochs": epochs,
         "batch": batch,
         "patience": max(3, epochs // 4),
+        "context_teaches": rows >= PLENTY,
     }
     return TrainConfig(**settled | chosen)
 

@@ -70,6 +70,10 @@ def softmax_by_hand(scores: Array) -> Array:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
+def bounded(scores: Array) -> Array:
+    return np.asarray(4 * np.tanh(scores / 4))
+
+
 def assert_printed(table: Tensor, exact: Tensor | Array) -> None:
     """What is printed is what is exact, rounded to four digits."""
     np.testing.assert_allclose(table.numpy(), np.round(np.asarray(exact), 4), rtol=0, atol=1e-9)
@@ -134,8 +138,8 @@ def test_rows_of_weights_sum_to_one_as_printed() -> None:
 
 def assert_pooling(scores: Array, weights: Array, gates: Array, handed: Array) -> None:
     """The tables of pooling and contributions hold these numbers and what follows from them."""
-    looks = np.stack([scores, np.tanh(scores), weights], axis=1)
-    assert_printed(columns("in context", "y · q", "tanh", "attention"), looks)
+    looks = np.stack([scores, bounded(scores), weights], axis=1)
+    assert_printed(columns("in context", "y · q", "4 tanh", "attention"), looks)
     assert_printed(columns("in context", "g1", "g2"), gates)
     assert_printed(columns("contribution", "handed1", "handed2"), handed)
     parts = handed @ HEAD.T
@@ -160,7 +164,7 @@ def test_pooling_and_contributions() -> None:
 
 def test_pooling_and_contributions_by_hand() -> None:
     scores = CONTEXT.numpy() @ POOLING_QUERY
-    weights, gates = softmax_by_hand(np.tanh(scores)), np.tanh(1 - CONTEXT.numpy())
+    weights, gates = softmax_by_hand(bounded(scores)), np.tanh(1 - CONTEXT.numpy())
     assert_pooling(scores, weights, gates, weights[:, None] * gates * OWN.numpy())
     assert TABLES["in context"]["sum"] == {"attention": 1}
 
@@ -188,7 +192,7 @@ def test_sums_worked_in_the_text() -> None:
 def test_numbers_in_the_text() -> None:
     """Those of the tables, and those that the text adds."""
     kept = [0, 1, 3, 4]  # without *is*
-    weights = softmax_by_hand(np.tanh(CONTEXT.numpy()[kept] @ POOLING_QUERY))
+    weights = softmax_by_hand(bounded(CONTEXT.numpy()[kept] @ POOLING_QUERY))
     pooled = weights @ (np.tanh(1 - CONTEXT.numpy()) * OWN.numpy())[kept]
     without = float(BIAS.numpy()[1] + pooled @ HEAD[1])
     logit = TABLES["contribution"]["logit = bias + sum"]["positive"]

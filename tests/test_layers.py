@@ -130,6 +130,21 @@ def test_attention_sums_to_one(network: Network) -> None:
     assert (weights >= 0).all()
 
 
+@pytest.mark.parametrize("context_teaches", [False, True])
+def test_beside_whom_a_token_stands_teaches_its_vector_only_where_asked(
+    context_teaches: bool,
+) -> None:
+    """With the tokens handing on nothing that counts, only the context's way is left."""
+    sizes = NetworkConfig(
+        vocabulary=20, classes=2, max_tokens=8, width=8, context_teaches=context_teaches
+    )
+    network = Network(sizes).train()
+    torch.nn.init.normal_(network.pooling.query.weight)
+    network(torch.tensor([[5, 9, 2]])).attention[0, 0].backward()
+    learnt = network.embedding.weight.grad
+    assert (learnt is not None and bool(learnt.any())) == context_teaches
+
+
 def test_positions_matter(network: Network) -> None:
     there, back = run(network, [[5, 9, 2]]), run(network, [[2, 9, 5]])
     assert not torch.allclose(there.logits, back.logits, atol=1e-4)
@@ -138,12 +153,12 @@ def test_positions_matter(network: Network) -> None:
 @pytest.mark.parametrize("heads", [1, 2])
 @torch.no_grad()
 def test_pooling_is_its_equations(heads: int) -> None:
-    """z[t] = a[t] g[t] * V x_t, a query at a time, each with its share of the width."""
+    """z[t] = a[t] g[t] * x_t, a query at a time, each with its share of the width."""
     pooling, x, y = _pooling(heads)
     handed, weights = pooling(x, y, MASK)
     for text, real in enumerate(MASK):
         for head, columns in enumerate(torch.arange(WIDTH).chunk(heads)):
-            scores = torch.tanh(y[text, real] @ pooling.query.weight[head])
+            scores = 4 * torch.tanh(y[text, real] @ pooling.query.weight[head] / 4)
             looked = scores.exp() / scores.exp().sum()
             gates = torch.tanh(y[text, real] @ pooling.gate.weight.T + pooling.gate.bias)
             own = x[text, real]

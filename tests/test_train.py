@@ -130,6 +130,7 @@ def test_the_plan_follows_the_data() -> None:
     few, many = plan([9] * 200, 2, vocabulary=1000), plan([300] * 70_000, 2, vocabulary=16_000)
     assert (few.batch, few.epochs, few.max_tokens) == (8, 40, 32)
     assert (many.batch, many.epochs, many.max_tokens) == (64, 4, 304)
+    assert (few.context_teaches, many.context_teaches) == (False, True)
     assert plan([9] * 200, 2, vocabulary=1000, epochs=3, width=None).epochs == 3
     with pytest.raises(DataError, match="multiple"):
         plan([9] * 200, 2, vocabulary=1000, width=10, heads=4)
