@@ -29,6 +29,10 @@ class ShippedNetwork(Network):
     w ≈ scale * q with q = round(w / scale) in -127..127 and scale = max |w| / 127. Only the rows of
     a text's tokens are ever turned back, so the file and the memory hold a quarter. The constants
     that training keeps apart, sqrt(D) and the scale of the positions, are multiplied in.
+
+    What all labels' logits have in common moves no probability, and training leaves it as it began:
+    at random. Without it a contribution to a label says only what speaks for it and not as much for
+    every other.
     """
 
     scale: Tensor
@@ -41,6 +45,8 @@ class ShippedNetwork(Network):
             table = trained.embedding.weight * trained.config.width**0.5
             scale = table.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
             position = trained.position_scale * trained.position
+            for of_labels in self.head.parameters():  # (C, D) and (C,)
+                of_labels.sub_(of_labels.mean(dim=0))
         del self.embedding, self.position_scale
         self.register_buffer("position", position)
         self.register_buffer("scale", scale)  # (V, 1)

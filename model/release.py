@@ -67,7 +67,7 @@ def release(
         version=job["version"],
         labels=job["labels"],
         max_tokens=network.config.max_tokens,
-        bias=network.head.bias.tolist(),
+        bias=shipped.head.bias.tolist(),
         temperature=1.0,
         min_confidence=None,
         sha256={},

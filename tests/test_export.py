@@ -62,6 +62,14 @@ def test_eight_bits_change_little(network: Network) -> None:
     assert (shipped(ids).logits.softmax(dim=1) - full).abs().max() < 0.03
 
 
+def test_contributions_speak_for_a_label_alone(classifier: Classifier, texts: list[str]) -> None:
+    """What would raise every label's score alike is in none of them."""
+    for prediction in classifier.predict(texts, "contributions"):
+        assert prediction.contributions is not None
+        np.testing.assert_allclose(prediction.contributions.sum(axis=1), 0, atol=1e-5)
+    assert sum(classifier.config.bias) == pytest.approx(0, abs=1e-6)
+
+
 def test_numbers_of_every_text(classifier: Classifier, texts: list[str]) -> None:
     """Contributions sum to logits, attention to 1; alone, in a batch or padded: the same."""
     bias = np.array(classifier.config.bias)

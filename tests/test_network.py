@@ -1,6 +1,8 @@
 """The network without blocks, from training to the answer, and sizes that do not fit."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,15 +14,16 @@ from tests.server import serve
 
 
 @pytest.mark.parametrize(("sizes", "heads"), [({"heads": 4}, 4), ({"pooling_heads": 3}, 3)])
-def test_a_width_that_the_heads_do_not_divide_is_refused(sizes: dict[str, int], heads: int) -> None:
+def test_a_width_that_the_heads_do_not_divide_is_refused(sizes: dict[str, Any], heads: int) -> None:
+    config = NetworkConfig(vocabulary=5, classes=2, max_tokens=4)
     with pytest.raises(ValueError, match=f"width 10 is not a multiple of {heads} heads"):
-        NetworkConfig(vocabulary=5, classes=2, max_tokens=4, width=10, **{"heads": 2} | sizes)
+        replace(config, **{"width": 10, "heads": 2} | sizes)
 
 
 @pytest.mark.parametrize(("name", "value"), [("width", 0), ("blocks", -1), ("hidden", 0)])
-def test_a_size_that_no_network_has_is_refused(name: str, value: int) -> None:
+def test_a_size_that_no_network_has_is_refused(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"{name} is {value}; it must be"):
-        NetworkConfig(**{"vocabulary": 5, "classes": 2, "max_tokens": 4, name: value})
+        replace(NetworkConfig(vocabulary=5, classes=2, max_tokens=4), **{name: value})
 
 
 @torch.no_grad()
