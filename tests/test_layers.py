@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from model.layers import GatedPooling, attention, positional_encoding, softmax
+from model.layers import GatedPooling, SelfAttention, attention, positional_encoding, softmax
 from model.network import Network, NetworkConfig, Output
 
 TEXTS = [[5, 9, 2], [7], [3, 3, 8, 1, 12, 4, 19], [1, 2]]
@@ -94,6 +94,13 @@ def test_attention_is_that_of_torch(masked: bool) -> None:
     mixed, weights = attention(query, key, value, mask)
     torch.testing.assert_close(mixed, expected)
     torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2, 3, 5))
+
+
+@torch.no_grad()
+def test_self_attention_is_the_same_in_training() -> None:
+    layer, x = SelfAttention(WIDTH, 2), torch.randn(2, 4, WIDTH)
+    training, serving = layer.train()(x, MASK), layer.eval()(x, MASK)
+    torch.testing.assert_close(training, serving)
 
 
 @pytest.mark.parametrize(("length", "width"), [(1, 1), (50, 2), (300, 64), (9, 7)])
