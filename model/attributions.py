@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classifier import BATCH_TOKENS, Classifier, Explain, Prediction
+from model.classifier import Classifier, Explain, Prediction
 from model.faithfulness import CHUNK, LEAVE_ONE_OUT, Deletion, Subject, leave_one_out
 from model.tokenizer import Encoding, length_batches
 
@@ -70,7 +70,9 @@ def _run(
     classifier: Classifier, encodings: Sequence[Encoding], explain: Explain
 ) -> list[Prediction]:
     found: dict[int, Prediction] = {}
-    for group in length_batches([len(encoding.ids) for encoding in encodings], BATCH_TOKENS):
+    for group in length_batches(
+        [len(encoding.ids) for encoding in encodings], classifier.batch_tokens
+    ):
         batch = classifier.run([encodings[place] for place in group], explain)
         found.update(zip(group, batch, strict=True))
     return [found[place] for place in range(len(encodings))]

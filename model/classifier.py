@@ -1,31 +1,25 @@
 """Texts in, predictions out: the only place that runs a bundle's ONNX. Needs no PyTorch."""
 
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from math import exp, isfinite
 from typing import Any, Literal
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from model.bundle import Bundle
-from model.errors import BundleError, DeviceError, InferenceError
+from model.errors import InferenceError
+from model.session import OUTPUTS, Device, Precision, Session
 from model.tokenizer import Encoding, length_batches, pad
 
 Explain = Literal["none", "attention", "contributions"]
-Device = Literal["auto", "cpu", "cuda"]
 
-OUTPUTS: dict[Explain, list[str]] = {
-    "none": ["logits"],
-    "attention": ["logits", "attention"],
-    "contributions": ["logits", "attention", "contributions"],
+FETCHED: dict[Explain, tuple[str, ...]] = {
+    "none": OUTPUTS[:1],
+    "attention": OUTPUTS[:2],
+    "contributions": OUTPUTS,
 }
-BATCH_TOKENS = 768
-"""Tokens of one run on the CPU; more leave the caches, gain nothing and take memory."""
-GPU_BATCH_TOKENS = 16384
-"""Tokens of one run elsewhere, where a run costs more and a token less."""
 FEW = 128
 """Numbers that Python itself is quicker with than numpy, whose code has to come to the caches."""
 
@@ -42,33 +36,25 @@ class Prediction:
 
 
 class Classifier:
-    """A bundle with an onnxruntime session. Calls may come from several threads."""
+    """A bundle with its network running. Calls may come from several threads."""
 
-    def __init__(self, bundle: Bundle, device: Device = "cpu", threads: int = 1) -> None:
-        """Make the session and run it once, which proves that its tensors fit the bundle.
-
-        Args:
-            bundle: what to run.
-            device: `auto` takes CUDA where onnxruntime has it.
-            threads: CPU threads of one run.
-
-        Raises:
-            BundleError: the tensors do not fit the bundle.
-            DeviceError: `cuda` was asked for and cannot be had.
-        """
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: Device = "cpu",
+        threads: int = 1,
+        precision: Precision = "float32",
+    ) -> None:
+        """Load the bundle's network; see `Session` for the arguments and errors."""
         self.bundle = bundle
         self.config = bundle.config
-        self._session = _session(bundle, device, threads)
-        self.provider: str = self._session.get_providers()[0]
-        self._options = ort.RunOptions()
-        self._options.add_run_config_entry("disable_synchronize_execution_providers", "0")
-        self._options.only_execute_path_to_fetches = True
-        _check_tensors(bundle, self._session)
+        self._session = Session(bundle, device, threads, precision)
+        self.provider = self._session.provider
 
     @property
     def batch_tokens(self) -> int:
         """Tokens of one run, padding included, that suit the device."""
-        return BATCH_TOKENS if self.provider == "CPUExecutionProvider" else GPU_BATCH_TOKENS
+        return self._session.batch_tokens
 
     def encode(self, text: str, explain: Explain = "attention") -> Encoding:
         """Tokenize a text for at most `explain`; raises `TextError` when it has no token."""
@@ -123,9 +109,7 @@ class Classifier:
     def _infer(self, texts: Sequence[Sequence[int]], explain: Explain) -> list[Any]:
         """One pass over one batch of token ids: the outputs of `explain`, in order."""
         try:
-            outputs: list[Any] = self._session.run(
-                OUTPUTS[explain], {"input_ids": pad(texts)}, self._options
-            )
+            outputs = self._session.run(pad(texts), FETCHED[explain])
         except Exception as error:  # onnxruntime's own errors share no public base
             raise InferenceError(f"the network failed: {error}") from error
         # The sum of finite numbers is finite, but for sizes that the first test would not pass.
@@ -153,70 +137,3 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
     result: NDArray[np.float64] = exponents / exponents.sum(axis=-1, keepdims=True)
     return result
-
-
-def _session(bundle: Bundle, device: Device, threads: int) -> ort.InferenceSession:
-    cuda = "CUDAExecutionProvider"
-    if device == "cuda" and cuda not in ort.get_available_providers():
-        raise DeviceError(
-            "--device cuda: this onnxruntime has no CUDA provider; install onnxruntime-gpu with "
-            "the CUDA and cuDNN libraries it names, or use --device cpu"
-        )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # fallbacks are reported by us, from what the session says
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    providers: list[Any] = ["CPUExecutionProvider"]
-    if device != "cpu" and cuda in ort.get_available_providers():
-        _load_cuda()
-        # TF32 rounds to ten bits; the tolerances of a bundle are for float32.
-        providers.insert(0, (cuda, {"use_tf32": 0}))
-    try:
-        session = ort.InferenceSession(bundle.model, options, providers=providers)
-    except Exception as error:  # onnxruntime's own errors share no public base
-        raise BundleError(f"{bundle.path}: onnxruntime cannot load its model: {error}") from error
-    if device == "cuda" and session.get_providers()[0] != cuda:
-        raise DeviceError(
-            "--device cuda: onnxruntime could not start CUDA here (driver, CUDA or cuDNN library "
-            "missing); `nvidia-smi` shows the driver, or use --device cpu"
-        )
-    return session
-
-
-def _load_cuda() -> None:
-    """Load CUDA from the libraries of the extra `gpu`, where it is installed.
-
-    onnxruntime does not look there by itself, and says at length what it lacks; the provider that
-    the session ends up with says it better.
-    """
-    ort.set_default_logger_severity(4)
-    with redirect_stdout(None):
-        ort.preload_dlls()
-
-
-def _check_tensors(bundle: Bundle, session: ort.InferenceSession) -> None:
-    """Run one row of every kind of id and two lengths, and compare the shapes with the config."""
-    inputs = {tensor.name: tensor.type for tensor in session.get_inputs()}
-    if inputs != {"input_ids": "tensor(int64)"}:
-        raise BundleError(
-            f"{bundle.path}: the model's inputs are {inputs}, not one int64 input_ids"
-        )
-    names = {tensor.name for tensor in session.get_outputs()}
-    missing = set(OUTPUTS["contributions"]) - names
-    if missing:
-        raise BundleError(f"{bundle.path}: the model lacks the output {min(missing)}")
-    ids = np.zeros((2, min(2, bundle.config.max_tokens)), dtype=np.int64)
-    ids[:, 0] = bundle.tokenizer.vocabulary - 1
-    classes = len(bundle.config.labels)
-    shapes = [(2, classes), ids.shape, (*ids.shape, classes)]
-    try:
-        outputs: list[Any] = session.run(OUTPUTS["contributions"], {"input_ids": ids})
-    except Exception as error:  # onnxruntime's own errors share no public base
-        raise BundleError(f"{bundle.path}: the model fails on its own tokens: {error}") from error
-    for name, output, shape in zip(OUTPUTS["contributions"], outputs, shapes, strict=True):
-        if output.shape != shape:
-            raise BundleError(
-                f"{bundle.path}: {name} has shape {output.shape} where its labels and tokens "
-                f"make {shape}"
-            )

@@ -8,8 +8,9 @@ from msgspec import to_builtins
 
 from model.answer import Unit, answer
 from model.bundle import Bundle
-from model.classifier import Classifier, Device, Explain
+from model.classifier import Classifier, Explain
 from model.errors import DataError, TextError
+from model.session import Device
 from model.shading import to_html
 
 

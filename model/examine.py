@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.bundle import Bundle
-from model.classifier import Classifier, Device
+from model.classifier import Classifier
 from model.comparison import Comparison, compare
 from model.data import Labelled, label_ids, read_labelled
 from model.errors import DataError, TextError
 from model.evaluate import Scores, evaluate
 from model.hub import in_split
 from model.marks import has_marks, read_marked
+from model.session import Device
 
 CHUNK = 1024
 """Texts predicted at a time, as a tokenized text holds too much to keep all."""

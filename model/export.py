@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from model.classifier import Classifier
 from model.errors import InferenceError
 from model.network import Network
+from model.session import INPUT, OUTPUTS
 from model.tokenizer import Encoding, length_batches, pad
 
 OPSET = 20
 TOLERANCE = 1e-4
-OUTPUTS = ("logits", "attention", "contributions")
 
 
 class ShippedNetwork(Network):
@@ -92,9 +92,9 @@ def to_onnx(network: ShippedNetwork) -> bytes:
                 optimize=True,
                 verbose=False,
                 opset_version=OPSET,
-                input_names=["input_ids"],
+                input_names=[INPUT],
                 output_names=list(OUTPUTS),
-                dynamic_shapes={"input_ids": axes},
+                dynamic_shapes={INPUT: axes},
             )
     finally:
         logger.setLevel(level)

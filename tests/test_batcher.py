@@ -5,7 +5,7 @@ from collections.abc import Generator, Sequence
 
 import pytest
 
-from model.classifier import BATCH_TOKENS
+from model.session import CPU_BATCH_TOKENS
 from service.inference.batcher import Batcher, Job, estimate_tokens
 from tests.fakes import FakeClassifier
 
@@ -65,7 +65,7 @@ def test_a_text_that_does_not_fit_is_first_in_the_next_batch(
 def test_a_closed_batcher_gives_what_is_left_and_then_nothing(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
-    batcher = Batcher(65536, BATCH_TOKENS)
+    batcher = Batcher(65536, CPU_BATCH_TOKENS)
     batcher.put(job_of(loop, ["text"], FakeClassifier()))
     batcher.close()
     assert len(batcher.take()) == 1

@@ -19,6 +19,7 @@ CONTRACT = {
     "workers": 1,
     "threads": 1,
     "device": "auto",
+    "precision": "float32",
     "max_body": 2 * 1024**2,
     "max_texts": 1024,
     "max_queue": 65536,

@@ -65,7 +65,7 @@ class Engine:
     def from_settings(cls, settings: Settings) -> "Engine":
         """Load and verify the bundles. Raises `BundleError` or `DeviceError`."""
         models = {
-            name: Classifier(bundle, settings.device, settings.threads)
+            name: Classifier(bundle, settings.device, settings.threads, settings.precision)
             for name, bundle in find_bundles(settings.bundles).items()
         }
         default = settings.default_model or ("sentiment" if "sentiment" in models else None)
