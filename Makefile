@@ -1,6 +1,6 @@
 # `make` lists the targets. Each one may be given more arguments: make serve ARGS="--port 9000"
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fix train train-sentiment train-intents train-sentiment-zh bench bench-peers bench-quality image up down
+.PHONY: help serve test check fix data train train-sentiment train-intents train-sentiment-zh bench bench-peers bench-quality image up down
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -32,6 +32,9 @@ fix: $(VENV)/.dev ## format the code and mend what the linter can mend
 
 DATA ?= ../shared/data
 ENCODER ?= sentence-transformers/all-MiniLM-L6-v2
+
+data: $(VENV)/.dev ## fetch the public sets of the three bundles to data/, for `make train DATA=data`
+	$(BIN)/python -m benchmarks.public data
 
 train: train-sentiment train-intents train-sentiment-zh ## train the bundles sentiment, intents and sentiment-zh from DATA and ENCODER
 

@@ -116,6 +116,8 @@ def fit(
                     checkpoint.save(network, optimizer, state)
                 if time.monotonic() > deadline:
                     raise OutOfTime
+            if checkpoint:  # to score a large dev set may take minutes
+                checkpoint.save(network, optimizer, state)
             mean_loss = state.loss / state.batch
             accuracy, dev_loss = score(network, dev)
             better = (accuracy, -dev_loss) > (state.best_score, -state.best_loss)

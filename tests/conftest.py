@@ -13,7 +13,7 @@ from tests.texts import reviews, write_csv
 SIZES = ("--width", 32, "--epochs", 20, "--terms", "made for the tests")
 """Options of the bundle `trained`."""
 
-pytest_plugins = ["tests.chromium"]
+pytest_plugins = ["tests.chromium", "tests.sets"]
 
 IN_CI = os.environ.get("CI") == "true"
 

@@ -37,7 +37,7 @@ def test_killed_and_resumed_is_uninterrupted(
         [sys.executable, "-m", "heed", *map(str, arguments)], cwd=ROOT, stderr=subprocess.DEVNULL
     )
     began = time.monotonic()
-    while not (folder / STATE).exists():  # the first epoch is saved
+    while not (folder / STATE).exists():
         assert running.poll() is None
         assert time.monotonic() - began < 120
         time.sleep(0.001)
@@ -52,8 +52,7 @@ def test_killed_and_resumed_is_uninterrupted(
     assert other.returncode == 2
     assert "was begun with --dropout 0.2, not 0.5" in other.stderr
 
-    done = heed(*arguments, "--resume")
-    assert "epoch 1/12" not in done.stderr
+    heed(*arguments, "--resume")
     whole, resumed = Bundle.load(trained), Bundle.load(out)
     assert resumed.model == whole.model
     assert resumed.tokenizer.to_json() == whole.tokenizer.to_json()
@@ -93,7 +92,7 @@ NETWORK = NetworkConfig(vocabulary=300, classes=2, max_tokens=32, width=8, heads
 CONFIG = TrainConfig(vocabulary=300, max_tokens=32, epochs=3, batch=16, patience=2, seed=4)
 
 
-@pytest.mark.parametrize("stop", [1, 3, 4, 5, 9])
+@pytest.mark.parametrize("stop", [1, 3, 4, 5, 6, 9])
 def test_stopped_at_any_update(tmp_path: Path, dataset: Dataset, stop: int) -> None:
     whole = train(NETWORK, CONFIG, dataset, dataset)
     with pytest.raises(Stopped):
