@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from model.checkpoint import Checkpoint, State
 from model.dataset import Dataset, drop_tokens, rare_first
+from model.linear import start_from_linear
 from model.network import Network, NetworkConfig, Output
 from model.plan import TrainConfig, class_weights
 from model.progress import TrainingProgress, curves
@@ -49,6 +50,8 @@ def train(
         network = Network(sizes)
         if table is not None:
             network.embedding.load_state_dict({"weight": table})
+        elif config.linear_start and not (checkpoint and checkpoint.started):
+            start_from_linear(network, data, dev)
         optimizer = _optimizer(network, config)
         fit(
             network, optimizer, config, data, dev,
