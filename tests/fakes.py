@@ -9,6 +9,7 @@ import numpy as np
 from model.bundle import BundleConfig
 from model.classifier import Classifier, Explain, Prediction
 from model.errors import InferenceError, TextError
+from model.session import CPU_BATCH_TOKENS
 from model.tokenizer import Encoding
 
 CLASSES = 200
@@ -42,6 +43,10 @@ class FakeClassifier(Classifier):
         """Set once a run has begun."""
         self.batches: list[list[int]] = []
         """The lengths of the texts of each run."""
+
+    @property
+    def batch_tokens(self) -> int:
+        return CPU_BATCH_TOKENS
 
     def encode(self, text: str, _: Explain = "attention") -> Encoding:
         if text == "blank":
