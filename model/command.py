@@ -50,7 +50,10 @@ def train(
     logdir: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's curves.")] = None,
     init_embeddings: Annotated[
         str | None,
-        typer.Option(help="Sentence encoder to start from: a folder, or a name on the hub."),
+        typer.Option(
+            help="Sentence encoder to start from: a folder, or a name on the hub; else what is "
+            "known of English words, if the text is English; none: nothing."
+        ),
     ] = None,
     teacher: Annotated[
         str | None,

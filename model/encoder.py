@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from model.errors import DataError, HeedError
-from model.tokenizer import Tokenizer
+from model.vectors import StaticVectors
 from model.vocabulary import LARGEST_PRETRAINED, adopt
 
 BATCH = 1024
@@ -35,15 +35,6 @@ class Encoder:
     def width(self) -> int:
         """Size of the vectors that it gives."""
         return int(self.network.config.hidden_size)
-
-
-@dataclass(frozen=True)
-class StaticVectors:
-    """A tokenizer and what its tokens mean by themselves."""
-
-    tokenizer: Tokenizer
-    table: Tensor
-    """(V, width), of mean length 1; the row of id 0 is 0."""
 
 
 def read_encoder(source: str, option: str) -> Encoder:

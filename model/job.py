@@ -21,6 +21,7 @@ def begin_job(
     labels: list[str],
     rows: Rows,
     more: Labelled,
+    source: str | None,
 ) -> dict[str, Any]:
     """What the checkpoint and the bundle tell of a training.
 
@@ -31,6 +32,7 @@ def begin_job(
         labels: in output order.
         rows: what was read.
         more: text for the teacher; what was made of other text has row 0.
+        source: whose vectors training starts from, if anybody's.
     """
     return {
         "name": order.bundle_name,
@@ -39,12 +41,14 @@ def begin_job(
         "config": asdict(config),
         "network": asdict(sizes),
         "encoders": _encoders(order),
-        "training": _training(order, config, rows, more),
+        "training": _training(order, config, rows, more, source),
         "data": _fingerprint(rows.train, rows.dev, more),
     }
 
 
-def _training(order: Order, config: TrainConfig, rows: Rows, more: Labelled) -> dict[str, Any]:
+def _training(
+    order: Order, config: TrainConfig, rows: Rows, more: Labelled, source: str | None
+) -> dict[str, Any]:
     known: dict[str, Any] = {
         "data": order.data_name or order.data_files,
         "rows": {
@@ -60,8 +64,8 @@ def _training(order: Order, config: TrainConfig, rows: Rows, more: Labelled) -> 
         "command": order.command,
         "abstaining": None,
     }
-    if order.init_embeddings:
-        known["init_embeddings"] = _short(order.init_embeddings)
+    if source:
+        known["init_embeddings"] = _short(source)
     if order.teacher:
         made = more.rows.count(0)
         known["teacher"] = {

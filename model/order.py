@@ -45,7 +45,8 @@ class Order:
     logdir: Path | None = None
     force: bool = False
     init_embeddings: str | None = None
-    """A sentence encoder to start the embedding table from; None: from random vectors."""
+    """A sentence encoder to start the embedding table from; None: what is known of English, if the
+    texts are; "none": from random vectors."""
     teacher: str | None = None
     """A sentence encoder to learn from; None: from the labels alone."""
     unlabelled: Path | None = None

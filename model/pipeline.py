@@ -19,6 +19,7 @@ from model.network import Network, NetworkConfig
 from model.order import Order, Rows, read_rows
 from model.plan import LONGEST_TEXT, TrainConfig, plan, vocabulary_size
 from model.release import HeldOut, release
+from model.start import start_of
 from model.tokenizer import Tokenizer
 from model.train import train
 from model.tune import Trial, tune
@@ -43,7 +44,8 @@ def train_bundle(order: Order, note: Note) -> Bundle:
     for line in rows.notes:
         note(line)
     labels = sorted(set(rows.train.labels))
-    tokenizer, table = _tokenizer(order, rows, checkpoint if begun else None, note)
+    start = start_of(order, rows, (checkpoint, begun) if checkpoint and begun else None, note)
+    tokenizer = start.tokenizer
     longest = order.chosen.get("max_tokens") or LONGEST_TEXT
     data, dev = (encode(part, tokenizer, labels, longest) for part in (rows.train, rows.dev))
     for part in filter(None, (rows.test, rows.out_of_scope)):
@@ -54,12 +56,12 @@ def train_bundle(order: Order, note: Note) -> Bundle:
     chosen = {"vocabulary": vocabulary_size(rows.train.texts)} | order.chosen
     if order.teacher:
         chosen = {"label_smoothing": 0.0} | chosen  # soft labels are smooth
-    if order.init_embeddings:
+    if start.source:
         chosen |= {"vocabulary": tokenizer.vocabulary}
     config = plan(data.lengths.tolist(), len(labels), **chosen)
     data, dev = data.cut(config.max_tokens), dev.cut(config.max_tokens)
     sizes = config.network(tokenizer.vocabulary, len(labels))
-    job = begin_job(order, config, sizes, labels, rows, more)
+    job = begin_job(order, config, sizes, labels, rows, more, start.source)
     if checkpoint and begun:
         job = same_job(begun, job, checkpoint.path)
     elif checkpoint:
@@ -79,14 +81,14 @@ def train_bundle(order: Order, note: Note) -> Bundle:
         data = replace(data, labels=soft.labels(own), targets=soft.targets(own))
         job["training"]["teacher"]["dev_accuracy"] = soft.accuracy
     if order.tune:
-        config = _tuned(order, job, config, sizes, data, dev, table, note)
+        config = _tuned(order, job, config, sizes, data, dev, start.table, note)
         sizes = config.network(tokenizer.vocabulary, len(labels))
         job["network"] = asdict(sizes)
     if checkpoint:
         checkpoint.keep_out_of_scope(_as_jsonl(rows.out_of_scope) if rows.out_of_scope else None)
         checkpoint.amend(job)
     network = train(
-        sizes, config, data, dev, table=table, checkpoint=checkpoint, logdir=order.logdir
+        sizes, config, data, dev, table=start.table, checkpoint=checkpoint, logdir=order.logdir
     )
     held_out = HeldOut(rows.dev, rows.test, rows.out_of_scope)
     return release(network, tokenizer, job, held_out, order.out, force=order.force)
@@ -144,24 +146,6 @@ def export_checkpoint(path: Path, out: Path, *, force: bool) -> Bundle:
     outside = read_texts(path / OUT_OF_SCOPE) if (path / OUT_OF_SCOPE).exists() else None
     held_out = HeldOut(read_labelled(path / DEV), None, outside)
     return release(network.eval(), tokenizer, job, held_out, out, force=force)
-
-
-def _tokenizer(
-    order: Order, rows: Rows, begun: Checkpoint | None, note: Note
-) -> tuple[Tokenizer, Tensor | None]:
-    """The tokenizer, and the embedding table to start from where an encoder gives one."""
-    if order.init_embeddings and not (begun and begun.started):
-        from model.encoder import read_encoder, static_vectors
-
-        note(f"reading the tokens' vectors of {order.init_embeddings}")
-        encoder = read_encoder(order.init_embeddings, "--init-embeddings")
-        width = order.chosen.get("width") or TrainConfig.width
-        vectors = static_vectors(encoder, width, rows.train.texts, order.chosen.get("vocabulary"))
-        return vectors.tokenizer, vectors.table
-    if begun:
-        return Tokenizer.from_json(begun.tokenizer()), None
-    wanted = order.chosen.get("vocabulary") or vocabulary_size(rows.train.texts)
-    return Tokenizer.fit(rows.train.texts, wanted), None
 
 
 def _more_text(order: Order, rows: Rows, tokenizer: Tokenizer) -> Labelled:

@@ -17,7 +17,8 @@ FEW = 3_000
 SMALL_STEPS = 3e-4
 """Learning rate from there."""
 PLENTY = 50_000
-"""Texts, from which on what stands beside a token may teach its vector, too."""
+"""Texts, from which on what stands beside a token may teach its vector, too, and from which on they
+teach what English words mean better than is known beforehand."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,7 @@ class TrainConfig:
     hidden: int = 256
     """Width of a block's feed-forward layer."""
     linear_start: bool = False
-    """Whether training begins as the linear classifier that fits the rows, see `model/linear.py`.
-    Not where an encoder gives the table."""
+    """Whether training begins as a linear classifier, see `model/linear.py`."""
     context_teaches: bool = False
     """Whether a token's vector is learnt from how other tokens are taken beside it, too."""
     dropout: float = 0.2

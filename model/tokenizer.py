@@ -130,6 +130,12 @@ class Tokenizer:
         """How the vocabulary spells id 0."""
         return self._inner.id_to_token(0) or ""
 
+    def split(self, text: str) -> list[str]:
+        """The words that tokens are looked for in, as they are after normalisation."""
+        normalizer, splitter = self._inner.normalizer, self._inner.pre_tokenizer
+        normal = normalizer.normalize_str(text) if normalizer else text
+        return [word for word, _ in splitter.pre_tokenize_str(normal)] if splitter else [normal]
+
     def ids(self, text: str) -> list[int]:
         """All ids of a text, none cut."""
         return list(self._encode(text).ids)

@@ -48,10 +48,12 @@ def train(
     """
     with reproducible(config.seed):
         network = Network(sizes)
-        if table is not None:
+        if checkpoint and checkpoint.started:
+            pass  # `fit` puts back what was saved
+        elif config.linear_start:
+            start_from_linear(network, data, dev, table)
+        elif table is not None:
             network.embedding.load_state_dict({"weight": table})
-        elif config.linear_start and not (checkpoint and checkpoint.started):
-            start_from_linear(network, data, dev)
         optimizer = _optimizer(network, config)
         fit(
             network, optimizer, config, data, dev,

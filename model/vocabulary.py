@@ -10,6 +10,8 @@ from model.tokenizer import Tokenizer
 
 LARGEST_PRETRAINED = 32_768
 """Tokens kept of a larger vocabulary; those of many languages have 250,000."""
+SIGN = r"[^\s\p{L}\p{M}\p{N}]"
+"""What is no letter and no digit, an emoji say."""
 UNREACHABLE = "[PAD] "
 """How id 0 is spelled: words are made by splitting at spaces, so none has one in it."""
 
@@ -35,18 +37,31 @@ def adopt(
     old = _ids(tree["model"])
     by_id = {number: token for token, number in old.items()}
     dropped = {by_id.get(number) for number in special}
-    kept = [token for token in sorted(old, key=old.__getitem__) if token not in dropped]
+    kept = [
+        token
+        for token in sorted(old, key=old.__getitem__)
+        if token not in dropped and not token.startswith("[unused")  # BERT's room for more
+    ]
     if len(kept) > most:
         kept = sorted(_most_useful(tree, old, kept, texts, most), key=old.__getitem__)
     order = _renumber(tree["model"], kept)
-    _part_long_words(tree)
+    _part_words(tree)
     return Tokenizer.from_json(json.dumps(tree)), [old.get(token, 0) for token in order]
 
 
-def _part_long_words(tree: dict[str, Any]) -> None:
-    """Part words at the length from which WordPiece reads nothing of them but [UNK]."""
+def _part_words(tree: dict[str, Any]) -> None:
+    """Part words where WordPiece would read nothing of them but [UNK].
+
+    That is from a length on, and beside a sign that it does not know: of "great😀" it is the sign.
+    """
     if most := tree["model"].get("max_input_chars_per_word"):
-        steps = [tree["pre_tokenizer"], {"type": "FixedLength", "length": most}]
+        signs = {
+            "type": "Split",
+            "pattern": {"Regex": SIGN},
+            "behavior": "Isolated",
+            "invert": False,
+        }
+        steps = [tree["pre_tokenizer"], signs, {"type": "FixedLength", "length": most}]
         tree["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": list(filter(None, steps))}
 
 

@@ -15,6 +15,9 @@ SIZES = ("--width", 32, "--epochs", 20, "--terms", "made for the tests")
 
 pytest_plugins = ["tests.chromium", "tests.sets"]
 
+# As `heed train` sets it, before PyTorch is loaded: threads that wait take no time from others.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 IN_CI = os.environ.get("CI") == "true"
 
 

@@ -12,7 +12,7 @@ from model.bundle import Bundle
 from model.data import read_labelled, read_texts
 from model.errors import DataError
 from model.hub import beside, in_split
-from tests.command import ROOT, heed
+from tests.command import ROOT, heed, heed_alone
 from tests.sets import NAMES, Make
 from tests.texts import reviews
 
@@ -74,7 +74,7 @@ def test_training_and_evaluation_by_name(make_set: Make, tmp_path: Path) -> None
 
 def test_without_a_network(make_set: Make, tmp_path: Path) -> None:
     make_set(train=1)  # its environment forbids one
-    done = heed("train", "hf:heed-tests/none", "--out", tmp_path / "out", check=False)
+    done = heed_alone("train", "hf:heed-tests/none", "--out", tmp_path / "out", check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("heed: hf:heed-tests/none: the hub cannot be reached (")
     assert done.stderr.count("\n") == 1

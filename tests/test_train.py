@@ -2,15 +2,12 @@
 
 import csv
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from heed import main
 from model.bundle import Bundle
 from model.calibrate import fit_temperature
 from model.classifier import Classifier, softmax
@@ -25,7 +22,6 @@ from tests.command import heed
 from tests.texts import reviews, write_csv
 
 SMALL = ("--width", 16, "--heads", 2, "--epochs", 2)
-Refused = Callable[..., str]
 
 
 def test_a_trained_bundle(trained: Path, test_csv: Path) -> None:
@@ -60,25 +56,16 @@ def test_the_card_tells_data_terms_command_and_figures(trained: Path) -> None:
     assert "{" not in card.replace("{}", "")
 
 
-@pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Runs a training that must end with status 2; gives what it says."""
-
-    def run(*arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["heed", "train", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert ended.value.code == 2
-        line = capsys.readouterr().err.splitlines()[-1]
-        assert line.startswith("heed: ")
-        return line
-
-    return run
+def refused(*arguments: object) -> str:
+    """What a training says that must end with status 2."""
+    done = heed("train", *arguments, check=False)
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("heed: ")
+    return line
 
 
-def test_what_train_refuses(
-    tmp_path: Path, train_csv: Path, trained: Path, refused: Refused
-) -> None:
+def test_what_train_refuses(tmp_path: Path, train_csv: Path, trained: Path) -> None:
     out = ("--out", tmp_path / "out")
     one = write_csv(tmp_path / "one.csv", [("a film", "x"), ("a book", "x")])
     assert "every row has the label 'x'" in refused(one, *out)

@@ -1,0 +1,64 @@
+"""What training starts from: a tokenizer and, where tokens are known beforehand, their vectors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from model.checkpoint import Checkpoint
+from model.order import Order, Rows
+from model.plan import PLENTY, TrainConfig, vocabulary_size
+from model.tokenizer import Tokenizer
+from model.vectors import NAME, english
+
+OWN = "none"
+"""Value of `--init-embeddings`: nothing is known beforehand."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What training starts from."""
+
+    tokenizer: Tokenizer
+    source: str | None
+    """Whose vectors they are, and so the tokenizer; None: learnt from the rows."""
+    table: Tensor | None
+    """(V, D) the vectors; None also where training goes on from others."""
+
+
+def start_of(
+    order: Order,
+    rows: Rows,
+    begun: tuple[Checkpoint, dict[str, Any]] | None,
+    note: Callable[[str], None],
+) -> Start:
+    """The vectors that were asked for; else, for English texts, Heed's own; else none.
+
+    Text of 50,000 rows or more teaches its own. So does any where a number of tokens was asked for,
+    or vectors wider than Heed's.
+
+    Args:
+        order: what was asked for.
+        rows: what was read.
+        begun: the checkpoint to go on from and its job.
+        note: tells the person what takes a while.
+    """
+    if begun and begun[0].started:
+        checkpoint, job = begun
+        tokenizer = Tokenizer.from_json(checkpoint.tokenizer())
+        return Start(tokenizer, job["training"].get("init_embeddings"), None)
+    wanted = order.chosen.get("vocabulary")
+    width = order.chosen.get("width") or TrainConfig.width
+    texts = rows.train.texts
+    if order.init_embeddings not in (None, OWN):
+        from model.encoder import read_encoder, static_vectors
+
+        note(f"reading the tokens' vectors of {order.init_embeddings}")
+        encoder = read_encoder(order.init_embeddings, "--init-embeddings")
+        vectors = static_vectors(encoder, width, texts, wanted)
+        return Start(vectors.tokenizer, order.init_embeddings, vectors.table)
+    may = order.init_embeddings is None and not wanted and len(texts) < PLENTY
+    if may and (known := english(texts, width)):
+        return Start(known.tokenizer, NAME, known.table)
+    return Start(Tokenizer.fit(texts, wanted or vocabulary_size(texts)), None, None)
