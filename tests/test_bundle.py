@@ -155,7 +155,10 @@ def test_finding_bundles(copy: Path, tmp_path: Path) -> None:
 
 
 def test_no_text_yields_the_padding_id(trained: Path) -> None:
-    tokenizer = Bundle.load(trained).tokenizer
-    assert tokenizer.padding_literal == "[PAD]"
-    assert 0 not in tokenizer.ids("[PAD] a [PAD][PAD]")
-    assert isinstance(tokenizer, Tokenizer)
+    """Neither of a tokenizer that was learnt nor of one that was known beforehand."""
+    learnt = Tokenizer.fit(["a film", "a [PAD] film"] * 9, 100)
+    assert learnt.padding_literal == "[PAD]"
+    for tokenizer in (learnt, Bundle.load(trained).tokenizer):
+        for text in (f"{tokenizer.padding_literal} a [PAD][PAD]", "[PAD] [PAD] "):
+            assert tokenizer.ids(text)
+            assert 0 not in tokenizer.ids(text)

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.command import heed
+from tests.command import heed_alone
 from tests.server import Server, serve, wait_for
 
 BODY = {"text": "a film", "explain": "none"}
@@ -158,7 +158,7 @@ def test_the_port_is_taken(trained: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        done = heed("serve", "--bundles", trained, "--port", port, check=False)
+        done = heed_alone("serve", "--bundles", trained, "--port", port, check=False)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
@@ -175,7 +175,7 @@ def test_a_refused_bundle_ends_it_before_anybody_can_connect(
         (bundle / file.name).write_bytes(file.read_bytes())
     with (bundle / "model.onnx").open("ab") as model:
         model.write(b"x")
-    done = heed("serve", "--bundles", bundle, "--port", 0, "--workers", workers, check=False)
+    done = heed_alone("serve", "--bundles", bundle, "--port", 0, "--workers", workers, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("heed: ")
     assert done.stderr.count("\n") == 1, done.stderr
@@ -204,7 +204,7 @@ def test_what_cannot_be_used_is_one_line(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    done = heed("serve", "--port", 0, "--bundles", trained, *flags, check=False)
+    done = heed_alone("serve", "--port", 0, "--bundles", trained, *flags, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert message in done.stderr
 
