@@ -7,6 +7,7 @@
 | `dev.jsonl` | the dev rows, which export calibrates and checks with |
 | `out_of_scope.jsonl` | texts of no label, if there are some |
 | `state.safetensors` | weights, optimizer, best weights; the counters as JSON in its metadata |
+| `ngrams.safetensors` | the linear half |
 | `teacher.safetensors` | the same of the encoder that teaches, if there is one |
 | `soft_labels.safetensors` | what it says of every text |
 
@@ -29,9 +30,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from model.errors import DataError
+from model.ngrams import Ngrams, NgramSizes
 
 JOB, TOKENIZER, DEV, STATE = "job.json", "tokenizer.json", "dev.jsonl", "state.safetensors"
 OUT_OF_SCOPE = "out_of_scope.jsonl"
+NGRAMS = "ngrams.safetensors"
 TEACHER, SOFT_LABELS = "teacher.safetensors", "soft_labels.safetensors"
 SECONDS_BETWEEN_SAVES = 30.0
 
@@ -82,7 +85,7 @@ class Checkpoint:
     def begin(self, job: dict[str, Any], tokenizer: str, dev: str) -> None:
         """Write what training needs to go on, `job.json` last: with it the rest is there."""
         self.path.mkdir(parents=True, exist_ok=True)
-        for name in (JOB, STATE, TEACHER, SOFT_LABELS):
+        for name in (JOB, STATE, NGRAMS, TEACHER, SOFT_LABELS):
             (self.path / name).unlink(missing_ok=True)
         self._write(TOKENIZER, tokenizer)
         self._write(DEV, dev)
@@ -151,6 +154,19 @@ class Checkpoint:
             return None
         parts, counters = self._tensors(self.path / SOFT_LABELS)
         return parts["soft"]["logits"].numpy(), counters["accuracy"]
+
+    def save_ngrams(self, ngrams: Ngrams) -> None:
+        """Write the linear half."""
+        tensors = {f"ngrams.{name}": tensor for name, tensor in ngrams.state_dict().items()}
+        self._save(self.path / NGRAMS, tensors, {})
+
+    def ngrams(self, sizes: NgramSizes) -> Ngrams | None:
+        """What the last `save_ngrams` was given, if there was one."""
+        if not (self.path / NGRAMS).exists():
+            return None
+        ngrams = Ngrams(sizes)
+        ngrams.load_state_dict(self._tensors(self.path / NGRAMS)[0]["ngrams"])
+        return ngrams
 
     @property
     def due(self) -> bool:

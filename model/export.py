@@ -13,9 +13,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from model.calibrate import Mixture
 from model.classifier import Classifier
 from model.errors import InferenceError
 from model.network import Network
+from model.ngrams import Ngrams
 from model.session import INPUT, OUTPUTS
 from model.tokenizer import Encoding, length_batches, pad
 
@@ -24,7 +26,12 @@ TOLERANCE = 1e-4
 
 
 class ShippedNetwork(Network):
-    """A network as a bundle has it: its embedding table in 8 bits, a scale for each row.
+    """A network as a bundle has it, joined with the bag of n-grams if there is one.
+
+    Both halves end in a linear map of what the tokens hand on, so that together they are one map of
+    both, and contributions stay exact: logits = a network + b ngrams, see `fit_mixture`.
+
+    The embedding table is in 8 bits, with a scale for each row.
 
     w ≈ scale * q with q = round(w / scale) in -127..127 and scale = max |w| / 127. Only the rows of
     a text's tokens are ever turned back, so the file and the memory hold a quarter. The constants
@@ -38,9 +45,14 @@ class ShippedNetwork(Network):
     scale: Tensor
     table: Tensor
 
-    def __init__(self, trained: Network) -> None:
+    def __init__(
+        self, trained: Network, ngrams: Ngrams | None = None, mixture: Mixture = (1.0, 0.0)
+    ) -> None:
         super().__init__(trained.config)
         self.load_state_dict(trained.state_dict())
+        self.ngrams = ngrams
+        if ngrams:
+            self.head = _joined(trained.head, ngrams, mixture)
         with torch.no_grad():
             table = trained.embedding.weight * trained.config.width**0.5
             scale = table.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
@@ -60,6 +72,23 @@ class ShippedNetwork(Network):
     def locate(self, x: Tensor) -> Tensor:
         """Add their positions to vectors (B, T, D)."""
         return x + self.position[: x.shape[1]]
+
+    def hand_on(self, ids: Tensor, vectors: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What each token hands on in both halves (B, T, D + R), and the attention (B, T)."""
+        handed, attention = super().hand_on(ids, vectors)
+        if self.ngrams is None:
+            return handed, attention
+        return torch.cat([handed, self.ngrams.hand_on(ids)], dim=-1), attention
+
+
+def _joined(head: nn.Linear, ngrams: Ngrams, mixture: Mixture) -> nn.Linear:
+    """One linear map (D + R to C) for two, each times its part of the mixture."""
+    ours, theirs = mixture
+    joined = nn.Linear(head.in_features + ngrams.weight.shape[1], head.out_features)
+    with torch.no_grad():
+        joined.weight.copy_(torch.cat([ours * head.weight, theirs * ngrams.weight], dim=1))
+        joined.bias.copy_(ours * head.bias + theirs * ngrams.bias)
+    return joined
 
 
 class _Graph(nn.Module):

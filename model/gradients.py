@@ -1,6 +1,7 @@
 """What gradients say of the tokens: for comparison, since Heed's own reasons need none of it.
 
-Both follow the logit of the explained class, at the token embeddings before positions are added.
+Both follow the logit of the explained class, at the token embeddings before positions are added. In
+the bag of n-grams, which is linear, they are its contributions.
 """
 
 from collections.abc import Sequence
@@ -15,15 +16,17 @@ from model.attributions import Attribution, timed
 from model.bundle import Bundle
 from model.checkpoint import Checkpoint
 from model.errors import DataError
+from model.export import ShippedNetwork
 from model.faithfulness import Subject
 from model.network import Network, NetworkConfig
+from model.ngrams import NgramSizes
 from model.tokenizer import length_batches, pad
 
 STEPS = 50
 BATCH_TOKENS = 4096
 
 
-def load_network(folder: Path, bundle: Bundle) -> Network:
+def load_network(folder: Path, bundle: Bundle) -> ShippedNetwork:
     """The network of a checkpoint folder, on condition that the bundle was made of it.
 
     Raises:
@@ -37,12 +40,17 @@ def load_network(folder: Path, bundle: Bundle) -> Network:
             f"{folder}: its labels or its tokenizer are not those of {bundle.path}; name the "
             "folder that this bundle's training saved to"
         )
-    network = Network(NetworkConfig(**job["network"]))
+    sizes = NetworkConfig(**job["network"])
+    network = Network(sizes)
     network.load_state_dict(checkpoint.best())
-    return network.eval().requires_grad_(False)
+    ngrams = checkpoint.ngrams(NgramSizes(sizes.vocabulary, sizes.classes))
+    mixture = bundle.config.training.get("mixture", (1.0, 0.0))
+    return ShippedNetwork(network, ngrams, mixture).requires_grad_(False)
 
 
-def attribute_by_gradients(network: Network, subjects: Sequence[Subject]) -> dict[str, Attribution]:
+def attribute_by_gradients(
+    network: ShippedNetwork, subjects: Sequence[Subject]
+) -> dict[str, Attribution]:
     """By name, `gradient × input` and `integrated gradients`."""
     once, once_ms = timed(lambda: integrate(network, subjects, steps=1, offset=1.0))
     many, many_ms = timed(lambda: integrate(network, subjects, steps=STEPS))
@@ -53,14 +61,14 @@ def attribute_by_gradients(network: Network, subjects: Sequence[Subject]) -> dic
 
 
 def integrate(
-    network: Network, subjects: Sequence[Subject], steps: int, offset: float = 0.5
+    network: ShippedNetwork, subjects: Sequence[Subject], steps: int, offset: float = 0.5
 ) -> list[NDArray[np.float64]]:
     """Integrated gradients (Sundararajan et al. 2017) from a baseline of zero embeddings.
 
     e_t · (1 / m) sum_k dF(a_k e) / de_t, with a_k = (k + offset) / m for k = 0..m-1.
 
     Args:
-        network: in evaluation mode.
+        network: as the bundle has it.
         subjects: texts and the classes that are explained.
         steps: m.
         offset: of a_k in its step; 1 with a single step is gradient × input.
@@ -69,24 +77,23 @@ def integrate(
     for group in length_batches([len(subject.ids) for subject in subjects], BATCH_TOKENS):
         ids = torch.from_numpy(pad([subjects[place].ids for place in group]))
         labels = torch.tensor([subjects[place].label for place in group])
-        embedded = network.embedding(ids).detach()  # (B, T, D)
+        embedded = network.embed(ids)  # (B, T, D)
         gradient = torch.zeros_like(embedded)
         for step in range(steps):
             gradient += _gradient(network, ids, labels, (step + offset) / steps * embedded)
         products = (gradient * embedded).sum(dim=-1).double() / steps  # (B, T)
+        if network.ngrams:
+            rank = network.ngrams.weight.shape[1]
+            weights = network.head.weight[labels, -rank:, None]  # (B, R, 1)
+            products += (network.ngrams.hand_on(ids) @ weights).squeeze(2)
         for row, place in zip(products.numpy(), group, strict=True):
             scores[place] = row[: len(subjects[place].ids)]
     return [scores[place] for place in range(len(subjects))]
 
 
-def _gradient(network: Network, ids: Tensor, labels: Tensor, embedded: Tensor) -> Tensor:
+def _gradient(network: ShippedNetwork, ids: Tensor, labels: Tensor, embedded: Tensor) -> Tensor:
     """dF/de at other embeddings (B, T, D) than those of the ids."""
     leaf = embedded.detach().requires_grad_()
-    hook = network.embedding.register_forward_hook(lambda *_: leaf)
-    try:
-        logits = network(ids).logits
-    finally:
-        hook.remove()
-    chosen = logits.gather(1, labels[:, None]).sum()
+    chosen = network(ids, leaf).logits.gather(1, labels[:, None]).sum()
     (gradient,) = torch.autograd.grad(chosen, leaf)
     return gradient

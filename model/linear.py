@@ -1,11 +1,8 @@
-"""Where rows are few, training begins as the linear classifier of tokens that fits them best.
-
-A network whose attention is even and whose gates are open is linear in its tokens' shares, so that
-it can start as what convex fitting finds at once, and what stochastic descent on a few hundred rows
-does not. From there it learns what single tokens do not tell.
-"""
+"""Fit the linear half: logistic regression on tokens, pairs and what tokens are known to mean."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,103 +12,142 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from model.dataset import Dataset
-from model.network import Network
+from model.ngrams import Ngrams, NgramSizes, pair_rows
 
-STRENGTHS = (1.0, 10.0, 100.0)
-"""Inverse strengths of the regularisation, of which dev chooses."""
-
+STRENGTHS = (0.1, 1.0, 10.0, 100.0)
+"""Inverse strengths of the regularisation, from which on dev is asked for a better one."""
+MOST_TERMS = 32_000_000
+"""Tokens times labels to fit to, which is what takes the time; of more text a part is drawn."""
+MOST_NUMBERS = 5_000_000
+"""Features times labels to fit, which is what takes the memory: a gigabyte at most."""
 UNSEEN = 10.0
 """How far below the others a class begins that has no rows."""
 
+Floats = NDArray[np.float64]
 
-def start_from_linear(
-    network: Network, data: Dataset, dev: Dataset, table: Tensor | None = None
-) -> None:
-    """Make a fresh network answer as a linear classifier fitted to `data`, with each class's score
 
-        b_c + mean_t (idf_t beta[t, c] + v_t . w_c)
+def fit_ngrams(
+    sizes: NgramSizes,
+    data: Dataset,
+    dev: Dataset,
+    table: Tensor | None = None,
+    weights: Sequence[float] | None = None,
+    seed: int = 0,
+) -> Ngrams:
+    """Fit each class's score of a text of n tokens,
 
-    The mean is over a text's tokens, and idf_t = log((1 + N) / (1 + n_t)) + 1 for a token that
-    stands in n_t of N texts. beta is learnt for each token that the rows show; v_t, where vectors
-    are given, is known beforehand, so that tokens that the rows do not show say something, too.
+        b_c + (1 / sqrt(n)) sum_t (idf_t beta[t, c] + idf_p gamma[p, c] + v_t . w_c)
+
+    Here p is the row of the pair that ends at t, idf_t = log((1 + N) / (1 + n_t)) + 1 for a token
+    that stands in n_t of N texts, idf_p the same of pairs, and v_t, where vectors are given, known
+    beforehand, so that tokens that the rows do not show say something, too. With more labels than
+    `LARGEST_RANK` the scores are the nearest to these of that rank.
 
     Args:
-        network: as it is made, before any update.
-        data: N rows to fit.
+        sizes: of what is made.
+        data: rows to fit.
         dev: rows that choose the regularisation, by cross-entropy.
         table: (V, D) what the tokens mean by themselves; None: nothing is known of them.
+        weights: what a row of each class weighs; None: all alike.
+        seed: decides which rows are taken where there are too many.
     """
-    config = network.config
-    known = np.zeros((config.vocabulary, 0)) if table is None else table.double().numpy()
-    scores, shared, bias = _fit(data, dev, known, config.classes)
-    vectors, head = _factors(torch.from_numpy(scores), torch.from_numpy(shared), config.width)
-    if table is not None:  # beside what tells the classes, what a token means remains for context
-        rest = table - table @ torch.linalg.pinv(head) @ head
-        vectors += rest * (vectors.norm(dim=1).mean() / table.norm(dim=1).mean())
-    (weight,) = network.embedding.parameters()
-    gate = torch.tanh(network.pooling.gate.bias)  # (D,), what a token's vector is multiplied by
-    vectors /= gate * math.sqrt(config.width)
-    with torch.no_grad():
-        weight.copy_(vectors + weight if table is None else vectors)
-        network.head.weight.copy_(head)
-        network.head.bias.copy_(torch.from_numpy(bias))
+    data = _some(data, MOST_TERMS // sizes.classes, seed)
+    rows, columns, scales = _features(sizes, data)
+    known = np.zeros((sizes.vocabulary, 0))
+    if table is not None:
+        known = table.double().numpy()
+        known = known / np.sqrt(np.square(_meant(data, known)).sum(axis=1).mean())
+    fitted = _fit(
+        sp.hstack([rows, _meant(data, known)]).tocsr(),
+        data.labels,
+        sp.hstack([_counts(sizes, dev)[:, columns] @ sp.diags(scales), _meant(dev, known)]).tocsr(),
+        dev.labels,
+        weights,
+    )
+    coefficients, bias = fitted.coef_, fitted.intercept_
+    if len(coefficients) == 1:  # of two classes it has the second's alone
+        coefficients, bias = (
+            np.vstack([-coefficients, coefficients]) / 2,
+            np.append(-bias, bias) / 2,
+        )
+    own, shared = np.split(coefficients, [len(columns)], axis=1)
+    scores = np.zeros((sizes.vocabulary + sizes.pairs, sizes.classes))  # (V + K, C)
+    scores[np.ix_(columns, fitted.classes_)] = scales[:, None] * own.T
+    scores[: sizes.vocabulary, fitted.classes_] += known @ shared.T
+    biases = np.full(sizes.classes, bias.min() - UNSEEN)
+    biases[fitted.classes_] = bias
+    return _reduced(sizes, scores, biases)
+
+
+def _some(data: Dataset, most: int, seed: int) -> Dataset:
+    """Rows drawn at random, as many as have `most` tokens."""
+    if len(data.ids) <= most:
+        return data
+    order = np.random.default_rng(seed).permutation(len(data))
+    return data.take(order[np.cumsum(data.lengths[order]) <= most])
+
+
+def _features(sizes: NgramSizes, data: Dataset) -> tuple[sp.csr_matrix, NDArray[np.int64], Floats]:
+    """Rows (N, F) of those tokens and pairs that most texts have, which they are, and their idf."""
+    counts = _counts(sizes, data)
+    texts = np.bincount(counts.indices, minlength=counts.shape[1])
+    most = min(np.count_nonzero(texts), MOST_NUMBERS // sizes.classes)
+    columns = np.sort(np.argsort(-texts, kind="stable")[:most])
+    idf = np.log((1 + len(data)) / (1 + texts[columns])) + 1
+    return (counts[:, columns] @ sp.diags(idf)).tocsr(), columns, idf
+
+
+def _counts(sizes: NgramSizes, data: Dataset) -> sp.csr_matrix:
+    """How often each token and each pair stands in each text, over sqrt(n): (N, V + K)."""
+    ids = data.ids.astype(np.int64)
+    before = np.roll(ids, 1)
+    before[data.starts[:-1]] = 0
+    pairs = sizes.vocabulary + pair_rows(before, ids, sizes.pairs)
+    places = np.stack([ids, pairs], axis=1).ravel()
+    values = np.repeat(data.lengths**-0.5, 2 * data.lengths)
+    shape = (len(data), sizes.vocabulary + sizes.pairs)
+    counts = sp.csr_matrix((values, places, 2 * data.starts), shape=shape)
+    counts.sum_duplicates()
+    return counts
+
+
+def _meant(data: Dataset, known: Floats) -> Floats:
+    """Sums of what each text's tokens mean, over sqrt(n): (N, D)."""
+    values = np.repeat(data.lengths**-0.5, data.lengths)
+    shape = (len(data), len(known))
+    meant: Floats = sp.csr_matrix((values, data.ids, data.starts), shape=shape) @ known
+    return meant
 
 
 def _fit(
-    data: Dataset, dev: Dataset, known: NDArray[np.float64], classes: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Each token's score for each class (V, C), the w_c therein (C, D) and the biases (C,)."""
-    vocabulary = len(known)
-    shares = _shares(data, vocabulary)
-    texts = np.asarray((shares > 0).sum(axis=0)).ravel()
-    idf = np.where(texts > 0, np.log((1 + len(data)) / (1 + texts)) + 1, 0.0)
-    if known.shape[1]:
-        known = known / np.sqrt(np.square(shares @ known).sum(axis=1).mean())
-    held_out = _shares(dev, vocabulary)
-    rows, dev_rows = (
-        sp.hstack([part.multiply(idf), part @ known]).tocsr() for part in (shares, held_out)
-    )
+    rows: sp.csr_matrix,
+    labels: NDArray[np.int64],
+    dev: sp.csr_matrix,
+    truth: NDArray[np.int64],
+    weights: Sequence[float] | None,
+) -> Any:
+    """The regression whose strength dev likes best, looked for from the strongest on."""
     best, best_loss = None, math.inf
+    by_class = None if weights is None else {c: weights[c] for c in np.unique(labels).tolist()}
     for strength in STRENGTHS:
-        fitted = LogisticRegression(C=strength, max_iter=200).fit(rows, data.labels)
-        found = fitted.predict_proba(dev_rows)
-        right = found[dev.labels[:, None] == fitted.classes_]  # of a class without rows: none
+        fitted = LogisticRegression(C=strength, max_iter=100, class_weight=by_class)
+        found = fitted.fit(rows, labels).predict_proba(dev)
+        right = found[truth[:, None] == fitted.classes_]  # of a class without rows: none
         loss = -np.log(right.clip(min=1e-12)).sum()
-        if loss < best_loss:
-            best, best_loss = fitted, loss
-    assert best is not None
-    weights, bias = best.coef_, best.intercept_
-    if len(weights) == 1:  # of two classes it has the second's alone
-        weights, bias = np.vstack([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
-    own, shared = weights[:, :vocabulary], weights[:, vocabulary:]
-    scores = np.zeros((vocabulary, classes), dtype=np.float32)
-    scores[:, best.classes_] = idf[:, None] * own.T + known @ shared.T
-    all_shared = np.zeros((classes, known.shape[1]), dtype=np.float32)
-    all_shared[best.classes_] = shared
-    biases = np.full(classes, bias.min() - UNSEEN, dtype=np.float32)
-    biases[best.classes_] = bias
-    return scores, all_shared, biases
+        if loss >= best_loss:
+            break
+        best, best_loss = fitted, loss
+    return best
 
 
-def _shares(data: Dataset, vocabulary: int) -> sp.csr_matrix:
-    """How often each token stands in each text, as shares of the text: (N, V)."""
-    shares = np.repeat(1 / data.lengths, data.lengths)
-    return sp.csr_matrix((shares, data.ids, data.starts), shape=(len(data), vocabulary))
-
-
-def _factors(scores: Tensor, shared: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """Vectors (V, D) and a head (C, D) whose products are the scores (V, C).
-
-    The head's rows are orthonormal, and the nearest that there are to `shared`, (C, D) or (C, 0).
-    With more classes than the vectors are wide the products are the nearest to the scores.
-    """
-    classes = scores.shape[1]
-    if classes <= width:
-        near = torch.randn(classes, width)
-        if shared.shape[1]:
-            near = shared + 1e-3 * shared.norm(dim=1).mean() * near
-        left, _, right = torch.linalg.svd(near, full_matrices=False)
-        directions = left @ right
-        return scores @ directions, directions
-    left, values, right = torch.linalg.svd(scores, full_matrices=False)
-    return left[:, :width] * values[:width], right[:width].T
+def _reduced(sizes: NgramSizes, scores: Floats, bias: Floats) -> Ngrams:
+    """Scores (V + K, C) as products of R numbers a row and (R, C), their common part left out."""
+    scores -= scores.mean(axis=1, keepdims=True)
+    directions = np.linalg.eigh(scores.T @ scores)[1][:, -sizes.rank :]  # (C, R)
+    tokens, pairs = np.split(scores @ directions, [sizes.vocabulary])
+    ngrams = Ngrams(sizes)
+    ngrams.tokens.copy_(torch.from_numpy(tokens))
+    ngrams.pairs.copy_(torch.from_numpy(pairs))
+    ngrams.weight.copy_(torch.from_numpy(directions))
+    ngrams.bias.copy_(torch.from_numpy(bias - bias.mean()))
+    return ngrams

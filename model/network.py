@@ -87,16 +87,25 @@ class Network(nn.Module):
         """Add their positions to vectors (B, T, D)."""
         return x + self.position_scale * self.position[: x.shape[1]]
 
-    def forward(self, ids: Tensor) -> Output:
-        """Classify token ids (B, T)."""
+    def hand_on(self, ids: Tensor, vectors: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What each token hands on (B, T, D), 0 at padding, and how much it is looked at (B, T).
+
+        With `vectors` (B, T, D), the tokens mean these and not what `embed` says.
+        """
         mask = ids != 0  # (B, T)
-        x = self.dropout(self.embed(ids))  # (B, T, D), each token by itself
+        x = self.embed(ids) if vectors is None else vectors
+        x = self.dropout(x)  # (B, T, D), each token by itself
         apart = self.training and not self.config.context_teaches
         y = self.locate(x.detach() if apart else x)
         for block in self.blocks:
             y = block(y, mask)
         handed, weights = self.pooling(x, self.norm(y), mask)  # (B, T, D), (B, T, H)
+        return handed, weights.mean(dim=-1)
+
+    def forward(self, ids: Tensor, vectors: Tensor | None = None) -> Output:
+        """Classify token ids (B, T); `vectors` as in `hand_on`."""
+        handed, attention = self.hand_on(ids, vectors)
         # The logits do not wait for the contributions, which not every request asks for.
         logits = self.head(handed.sum(dim=1))
         contributions = handed @ self.head.weight.T  # (B, T, C)
-        return Output(logits, weights.mean(dim=-1), contributions)
+        return Output(logits, attention, contributions)

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from model.augment import augment, is_long, sentences
@@ -15,9 +16,11 @@ from model.data import Labelled, read_labelled, read_texts
 from model.dataset import Dataset, encode, join
 from model.errors import DataError
 from model.job import begin_job, same_encoders, same_job
+from model.linear import fit_ngrams
 from model.network import Network, NetworkConfig
+from model.ngrams import NgramSizes
 from model.order import Order, Rows, read_rows
-from model.plan import LONGEST_TEXT, TrainConfig, plan, vocabulary_size
+from model.plan import LONGEST_TEXT, TrainConfig, class_weights, plan, vocabulary_size
 from model.release import HeldOut, release
 from model.start import start_of
 from model.tokenizer import Tokenizer
@@ -87,11 +90,19 @@ def train_bundle(order: Order, note: Note) -> Bundle:
     if checkpoint:
         checkpoint.keep_out_of_scope(_as_jsonl(rows.out_of_scope) if rows.out_of_scope else None)
         checkpoint.amend(job)
+    ngrams = checkpoint.ngrams(_ngram_sizes(sizes)) if checkpoint and begun else None
+    if ngrams is None:
+        note("fitting what tokens and pairs of them say by themselves")
+        labelled = data.take(np.arange(len(rows.train.texts)))
+        weights = class_weights(np.bincount(labelled.labels).tolist(), config.unbalanced)
+        ngrams = fit_ngrams(_ngram_sizes(sizes), labelled, dev, start.table, weights, config.seed)
+        if checkpoint:
+            checkpoint.save_ngrams(ngrams)
     network = train(
         sizes, config, data, dev, table=start.table, checkpoint=checkpoint, logdir=order.logdir
     )
     held_out = HeldOut(rows.dev, rows.test, rows.out_of_scope)
-    return release(network, tokenizer, job, held_out, order.out, force=order.force)
+    return release(network, ngrams, tokenizer, job, held_out, order.out, force=order.force)
 
 
 def _tuned(
@@ -141,11 +152,17 @@ def export_checkpoint(path: Path, out: Path, *, force: bool) -> Bundle:
     checkpoint = Checkpoint(path)
     job = checkpoint.job()
     tokenizer = Tokenizer.from_json(checkpoint.tokenizer())
-    network = Network(NetworkConfig(**job["network"]))
+    sizes = NetworkConfig(**job["network"])
+    network = Network(sizes)
     network.load_state_dict(checkpoint.best())
+    ngrams = checkpoint.ngrams(_ngram_sizes(sizes))
     outside = read_texts(path / OUT_OF_SCOPE) if (path / OUT_OF_SCOPE).exists() else None
     held_out = HeldOut(read_labelled(path / DEV), None, outside)
-    return release(network.eval(), tokenizer, job, held_out, out, force=force)
+    return release(network.eval(), ngrams, tokenizer, job, held_out, out, force=force)
+
+
+def _ngram_sizes(sizes: NetworkConfig) -> NgramSizes:
+    return NgramSizes(sizes.vocabulary, sizes.classes)
 
 
 def _more_text(order: Order, rows: Rows, tokenizer: Tokenizer) -> Labelled:

@@ -12,10 +12,6 @@ from model.network import NetworkConfig
 
 LARGEST_VOCABULARY = 16_000
 LONGEST_TEXT = 512
-FEW = 3_000
-"""Texts, up to which training begins as a linear classifier, see `model/linear.py`."""
-SMALL_STEPS = 3e-4
-"""Learning rate from there."""
 PLENTY = 50_000
 """Texts, from which on what stands beside a token may teach its vector, too, and from which on they
 teach what English words mean better than is known beforehand."""
@@ -45,8 +41,6 @@ class TrainConfig:
     """Heads of a block's self-attention."""
     hidden: int = 256
     """Width of a block's feed-forward layer."""
-    linear_start: bool = False
-    """Whether training begins as a linear classifier, see `model/linear.py`."""
     context_teaches: bool = False
     """Whether a token's vector is learnt from how other tokens are taken beside it, too."""
     dropout: float = 0.2
@@ -106,9 +100,8 @@ def plan(lengths: Sequence[int], classes: int, **chosen: Any) -> TrainConfig:
     """The configuration for a training set.
 
     A batch grows with the data, 8 to 128 texts. Epochs are as many as give 4,000 updates and 40
-    more a class, from 3 to 40. Of 100 texts 99 are read whole, up to 512 tokens. Up to 3,000 rows
-    training begins as a linear classifier and goes on from it in small steps; up to 50,000 a
-    token's vector is learnt from what it hands on alone.
+    more a class, from 3 to 40. Of 100 texts 99 are read whole, up to 512 tokens. Up to
+    50,000 rows a token's vector is learnt from what it hands on alone.
 
     Args:
         lengths: tokens of each training text.
@@ -126,8 +119,6 @@ def plan(lengths: Sequence[int], classes: int, **chosen: Any) -> TrainConfig:
         "epochs": epochs,
         "batch": batch,
         "patience": max(3, epochs // 4),
-        "linear_start": rows <= FEW,
-        "learning_rate": SMALL_STEPS if rows <= FEW else TrainConfig.learning_rate,
         "context_teaches": rows >= PLENTY,
     }
     return TrainConfig(**settled | chosen)

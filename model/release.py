@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 
 from model.abstain import choose_threshold
 from model.bundle import Bundle, BundleConfig, write_bundle
-from model.calibrate import fit_temperature
+from model.calibrate import Mixture, fit_mixture, fit_temperature
 from model.card import model_card
 from model.classifier import Classifier, softmax
 from model.data import Labelled, label_ids
+from model.dataset import encode
 from model.evaluate import evaluate
 from model.export import ShippedNetwork, check_parity, to_onnx
 from model.network import Network
+from model.ngrams import Ngrams
 from model.tokenizer import Tokenizer
+from model.train import logits
 
 PARITY_TEXTS = 256
 TOOLS = ("heed-classifier", "torch", "onnx", "tokenizers", "numpy")
@@ -39,6 +42,7 @@ class HeldOut:
 
 def release(
     network: Network,
+    ngrams: Ngrams | None,
     tokenizer: Tokenizer,
     job: dict[str, Any],
     held_out: HeldOut,
@@ -46,10 +50,11 @@ def release(
     *,
     force: bool,
 ) -> Bundle:
-    """Export, check parity, calibrate, score what is shipped, write it with its card.
+    """Mix, export, check parity, calibrate, score what is shipped, write it with its card.
 
     Args:
         network: with its best weights.
+        ngrams: the linear half, if there is one.
         tokenizer: what it was trained with.
         job: as `Checkpoint.begin` takes it.
         held_out: rows to do it with.
@@ -59,7 +64,8 @@ def release(
     Raises:
         InferenceError: PyTorch and ONNX differ; nothing was written.
     """
-    shipped = ShippedNetwork(network)
+    mixture = _mixture(network, ngrams, tokenizer, job["labels"], held_out.dev)
+    shipped = ShippedNetwork(network, ngrams, mixture)
     model = to_onnx(shipped)
     draft = BundleConfig(
         format=1,
@@ -77,7 +83,10 @@ def release(
     classifier = Classifier(Bundle(out, draft, tokenizer, model))
     texts = _of_many_lengths(held_out.dev.texts)
     difference = check_parity(shipped, classifier, texts)
-    training = job["training"] | {"parity": {"texts": len(texts), "difference": difference}}
+    training = job["training"] | {
+        "mixture": mixture,
+        "parity": {"texts": len(texts), "difference": difference},
+    }
     measured = _measure(classifier, held_out, training.get("abstaining"))
     config = draft.model_copy(update={"training": training} | measured)
     example = min(held_out.dev.texts, key=lambda text: abs(len(text) - 40))
@@ -85,17 +94,28 @@ def release(
     return write_bundle(out, config.model_dump(), model, tokenizer.to_json(), card, force=force)
 
 
+def _mixture(
+    network: Network, ngrams: Ngrams | None, tokenizer: Tokenizer, labels: list[str], dev: Labelled
+) -> Mixture:
+    """How the halves are mixed, as dev likes it best."""
+    if ngrams is None:
+        return 1.0, 0.0
+    data = encode(dev, tokenizer, labels, network.config.max_tokens)
+    ours, theirs = (logits(half, data).numpy() for half in (network, ngrams))
+    return fit_mixture(ours, theirs, data.labels)
+
+
 def _measure(
     classifier: Classifier, held_out: HeldOut, abstaining: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Temperature, threshold and scores, as `config.json` has them."""
 
-    def logits(labelled: Labelled) -> NDArray[np.float64]:
+    def served(labelled: Labelled) -> NDArray[np.float64]:
         found = classifier.predict(labelled.texts, "none")
         return np.stack([one.logits for one in found]).astype(np.float64)
 
     labels, dev, test = classifier.config.labels, held_out.dev, held_out.test
-    of_dev, truth = logits(dev), label_ids(dev, labels)
+    of_dev, truth = served(dev), label_ids(dev, labels)
     temperature = fit_temperature(of_dev, truth)
     probabilities = softmax(of_dev / temperature)
     scores: dict[str, Any] = {"dev": evaluate(probabilities, truth, labels).summary()}
@@ -103,7 +123,7 @@ def _measure(
     if abstaining is not None:
         outside = np.empty(0)
         if held_out.out_of_scope:
-            outside = softmax(logits(held_out.out_of_scope) / temperature).max(axis=1)
+            outside = softmax(served(held_out.out_of_scope) / temperature).max(axis=1)
         right = probabilities.argmax(axis=1) == truth
         chosen = choose_threshold(
             probabilities.max(axis=1), right, outside, abstaining["target_precision"]
@@ -111,7 +131,7 @@ def _measure(
         threshold = chosen.min_confidence
         scores["dev"] |= chosen.to_dict()
     if test:
-        found = softmax(logits(test) / temperature)
+        found = softmax(served(test) / temperature)
         of_test = evaluate(found, label_ids(test, labels), labels, threshold)
         scores["test"] = of_test.summary()
         if threshold is not None:

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from model.checkpoint import Checkpoint, State
 from model.dataset import Dataset, drop_tokens, rare_first
-from model.linear import start_from_linear
 from model.network import Network, NetworkConfig, Output
 from model.plan import TrainConfig, class_weights
 from model.progress import TrainingProgress, curves
@@ -50,8 +49,6 @@ def train(
         network = Network(sizes)
         if checkpoint and checkpoint.started:
             pass  # `fit` puts back what was saved
-        elif config.linear_start:
-            start_from_linear(network, data, dev, table)
         elif table is not None:
             network.embedding.load_state_dict({"weight": table})
         optimizer = _optimizer(network, config)

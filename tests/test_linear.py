@@ -1,17 +1,17 @@
-"""Few rows: training begins as the linear classifier of token counts."""
+"""The linear half: what tokens and pairs of them say by themselves, and how it is mixed in."""
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from model.calibrate import fit_mixture
 from model.dataset import Dataset
-from model.linear import start_from_linear
-from model.network import Network, NetworkConfig
-from model.plan import FEW, SMALL_STEPS, TrainConfig, plan
+from model.linear import fit_ngrams
+from model.ngrams import PAIR_NUMBERS, Ngrams, NgramSizes
 from model.train import logits
 
-VOCABULARY = 40
+VOCABULARY = 60
 
 
 def make_rows(rows: int, classes: int, seed: int) -> Dataset:
@@ -20,35 +20,90 @@ def make_rows(rows: int, classes: int, seed: int) -> Dataset:
     labels: NDArray[np.int64] = np.arange(rows) % classes
     ids = random.integers(1 + classes, VOCABULARY, (rows, 8))
     ids[:, 2] = ids[:, 5] = 1 + labels
-    starts = np.arange(rows + 1) * 8
+    return flat(ids, labels)
+
+
+def flat(ids: NDArray[np.int64], labels: NDArray[np.int64]) -> Dataset:
+    starts = np.arange(len(ids) + 1) * ids.shape[1]
     return Dataset(ids.ravel().astype(np.int32), starts, labels)
 
 
-@pytest.mark.parametrize("classes", [2, 3, 12])
-def test_the_network_answers_as_the_linear_classifier(classes: int) -> None:
-    """Also with more classes than its vectors are wide, as nearly as they can."""
-    torch.manual_seed(0)
-    data, dev = make_rows(240, classes, 0), make_rows(60, classes, 1)
-    network = Network(NetworkConfig(VOCABULARY, classes, max_tokens=8, width=8, dropout=0.0))
-    before = (logits(network, dev).argmax(dim=1).numpy() == dev.labels).mean()
-    start_from_linear(network, data, dev)
-    after = (logits(network, dev).argmax(dim=1).numpy() == dev.labels).mean()
-    assert before < 0.9
-    assert after > 0.95
-    found = network(dev.batch([0])[0])
-    assert torch.allclose(found.attention, torch.full((1, 8), 1 / 8))  # it looks at all alike
+def accuracy(ngrams: Ngrams, data: Dataset) -> float:
+    return float((logits(ngrams, data).argmax(dim=1).numpy() == data.labels).mean())
+
+
+@pytest.mark.parametrize("classes", [2, 3, 40])
+def test_it_learns_tokens(classes: int) -> None:
+    """Also with more labels than a row of its tables holds numbers."""
+    data, dev = make_rows(20 * classes, classes, 0), make_rows(5 * classes, classes, 1)
+    ngrams = fit_ngrams(NgramSizes(VOCABULARY, classes), data, dev)
+    assert ngrams.tokens.shape == (VOCABULARY, min(classes - 1, 32))
+    assert accuracy(ngrams, dev) > 0.85
+
+
+def test_it_learns_what_only_the_order_tells() -> None:
+    random = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    ids = random.integers(3, VOCABULARY, (400, 8))
+    ids[:, 3], ids[:, 4] = 1 + labels, 2 - labels  # "1 2" or "2 1"
+    data, dev = flat(ids[:300], labels[:300]), flat(ids[300:], labels[300:])
+    assert accuracy(fit_ngrams(NgramSizes(VOCABULARY, 2), data, dev), dev) > 0.95
+
+
+def test_known_vectors_tell_of_tokens_that_no_row_has() -> None:
+    """Tokens 1 to 10 mean the one, 11 to 20 the other; the rows have every second of them."""
+    random = np.random.default_rng(0)
+    table = torch.from_numpy(random.normal(0, 0.1, (VOCABULARY, 4)))
+    table[1:11, 0] += 1
+    table[11:21, 0] -= 1
+    labels = np.arange(200) % 2
+
+    def rows(first: int) -> Dataset:
+        telling = first + 2 * random.integers(0, 5, 200) + 10 * labels
+        ids = np.stack([telling, *random.integers(21, VOCABULARY, (3, 200))], axis=1)
+        return flat(ids, labels)
+
+    seen, unseen = rows(1), rows(2)
+    sizes = NgramSizes(VOCABULARY, 2)
+    assert accuracy(fit_ngrams(sizes, seen, seen, table), unseen) > 0.9
+    assert accuracy(fit_ngrams(sizes, seen, seen), unseen) < 0.7
 
 
 def test_a_class_without_rows_is_never_the_first_choice() -> None:
-    torch.manual_seed(0)
     data = make_rows(100, 2, 0)
-    network = Network(NetworkConfig(VOCABULARY, 3, max_tokens=8, width=8, dropout=0.0))
-    start_from_linear(network, data, data)
-    assert set(logits(network, data).argmax(dim=1).tolist()) == {0, 1}
+    ngrams = fit_ngrams(NgramSizes(VOCABULARY, 3), data, data)
+    assert set(logits(ngrams, data).argmax(dim=1).tolist()) == {0, 1}
 
 
-def test_only_few_rows_begin_so() -> None:
-    few, many = plan([8] * FEW, 2, vocabulary=1000), plan([8] * (FEW + 1), 2, vocabulary=1000)
-    assert (few.linear_start, few.learning_rate) == (True, SMALL_STEPS)
-    assert (many.linear_start, many.learning_rate) == (False, TrainConfig.learning_rate)
-    assert plan([8] * 9, 2, vocabulary=1000, learning_rate=0.01).learning_rate == 0.01
+def test_padding_hands_on_nothing() -> None:
+    data = make_rows(60, 3, 0)
+    ngrams = fit_ngrams(NgramSizes(VOCABULARY, 3), data, data)
+    alone = torch.tensor([[4, 1, 9]])
+    padded = torch.tensor([[4, 1, 9, 0, 0], [5, 6, 7, 8, 9]])
+    assert (ngrams.hand_on(padded)[0, 3:] == 0).all()
+    torch.testing.assert_close(ngrams(padded).logits[:1], ngrams(alone).logits)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7, 33, 150, 5000])
+def test_the_table_of_pairs_has_one_size(classes: int) -> None:
+    sizes = NgramSizes(VOCABULARY, classes)
+    assert PAIR_NUMBERS / 2 < sizes.pairs * sizes.rank <= PAIR_NUMBERS
+    assert sizes.pairs.bit_count() == 1
+
+
+def test_the_mixture_trusts_who_is_right() -> None:
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 3, 500)
+    right = 2.0 * np.eye(3)[truth] + random.normal(0, 0.5, (500, 3))
+    noise = random.normal(0, 1, (500, 3))
+    ours, theirs = fit_mixture(right, noise, truth)
+    assert ours > 1
+    assert theirs < 0.2
+    assert fit_mixture(noise, right, truth) == pytest.approx((theirs, ours), abs=1e-3)
+
+
+def test_few_rows_leave_the_mixture_near_half() -> None:
+    truth = np.array([0, 1, 0])
+    ours, theirs = fit_mixture(np.eye(2)[truth], np.zeros((3, 2)), truth)
+    assert theirs == pytest.approx(0.5)
+    assert 0.5 < ours < 1.5
