@@ -56,8 +56,8 @@ little.{threshold}
 
 {sizes}
 
-The embedding table is kept in 8 bits with a scale for each row. PyTorch and ONNX differ by \
-{difference:.0e} at most over {compared} dev texts.
+{mixture}The embedding table is kept in 8 bits with a scale for each row. PyTorch and ONNX \
+differ by {difference:.0e} at most over {compared} dev texts.
 
 ## Reading the reasons
 
@@ -161,6 +161,7 @@ def model_card(config: BundleConfig, example: str, model_bytes: int) -> str:
         ),
         temperature=config.temperature,
         sizes=_table(["what", "size or version"], [[str(a), str(b)] for a, b in sizes]),
+        mixture=_mixture(training),
         difference=training["parity"]["difference"],
         compared=training["parity"]["texts"],
     )
@@ -170,6 +171,18 @@ def _encoders(training: dict[str, Any]) -> list[str]:
     """Names of the pretrained encoders that it learnt from, each once."""
     named = [training.get("init_embeddings"), (training.get("teacher") or {}).get("name")]
     return list(dict.fromkeys(name for name in named if name))
+
+
+def _mixture(training: dict[str, Any]) -> str:
+    """How the halves are mixed."""
+    ours, theirs = training.get("mixture", (1.0, 0.0))
+    if not theirs:
+        return ""
+    return (
+        f"A logit is {ours:.2f} times that of the attention network and {theirs:.2f} times that of "
+        "a bag of tokens and pairs of neighbours, as the dev rows like it best. Attention is the "
+        "network's. "
+    )
 
 
 def _tuned(training: dict[str, Any]) -> str:
