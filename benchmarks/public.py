@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.errors import HeedError
+from model.errors import DataError, HeedError
 from model.hub import read_set
 
 POLARITY = {"neg": "negative", "pos": "positive", "0": "negative", "1": "positive"}
@@ -82,6 +82,8 @@ def fetch(source: Source, file: Path) -> int:
     if source.unless_in:
         seen = {text for _, text, _ in read_set(Path(source.unless_in), source.text, source.label)}
     for _, text, label in read_set(Path(source.name), source.text, source.label):
+        if label is None:
+            raise DataError(f"{source.name}: it hides its labels; name a split that has them")
         label = source.renamed.get(str(label), str(label))
         wanted = label in source.labels if source.labels else label != OUTSIDE
         if wanted and text not in seen:

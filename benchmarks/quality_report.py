@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from benchmarks.contest import Comparison
 
 MARKERS = "osD^v*"
-"""As many as `SERIES` has colours."""
+"""As many as `SERIES` has colours; from there on each colour comes with its next marker."""
 MOST_ACROSS = 3
 """Plots side by side."""
 
@@ -41,10 +41,11 @@ def table(comparisons: Sequence["Comparison"]) -> str:
 def plot(comparisons: Sequence["Comparison"]) -> str:
     """An SVG with a plot for each set; the axis of the cost is logarithmic."""
     methods = list(dict.fromkeys(f.method for each in comparisons for f in each.figures))
-    looks: dict[str, dict[str, Any]] = {
-        method: {"color": SERIES[n], "marker": MARKERS[n], "linestyle": "", "markersize": 7}
-        for n, method in enumerate(methods)
-    }
+    looks: dict[str, dict[str, Any]] = {}
+    for n, method in enumerate(methods):
+        again, place = divmod(n, len(SERIES))
+        marker = MARKERS[(place + again) % len(MARKERS)]
+        looks[method] = {"color": SERIES[place], "marker": marker, "linestyle": "", "markersize": 7}
     across = min(MOST_ACROSS, len(comparisons))
     down = -(-len(comparisons) // across)
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "heed", "font.size": 9}):

@@ -1,6 +1,7 @@
 """Fit the linear half: logistic regression on tokens, pairs and what tokens are known to mean."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
@@ -16,12 +18,12 @@ from model.ngrams import Ngrams, NgramSizes, pair_rows
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 """Inverse strengths of the regularisation, from which on dev is asked for a better one."""
+STEPS = 100
+"""Most steps down to the least loss."""
 MOST_TERMS = 32_000_000
 """Tokens times labels to fit to, which is what takes the time; of more text a part is drawn."""
 MOST_NUMBERS = 5_000_000
 """Features times labels to fit, which is what takes the memory: a gigabyte at most."""
-UNSEEN = 10.0
-"""How far below the others a class begins that has no rows."""
 
 Floats = NDArray[np.float64]
 
@@ -66,15 +68,13 @@ def fit_ngrams(
     )
     coefficients, bias = fitted.coef_, fitted.intercept_
     if len(coefficients) == 1:  # of two classes it has the second's alone
-        coefficients, bias = (
-            np.vstack([-coefficients, coefficients]) / 2,
-            np.append(-bias, bias) / 2,
-        )
+        coefficients = np.vstack([-coefficients, coefficients]) / 2
+        bias = np.append(-bias, bias) / 2
     own, shared = np.split(coefficients, [len(columns)], axis=1)
     scores = np.zeros((sizes.vocabulary + sizes.pairs, sizes.classes))  # (V + K, C)
     scores[np.ix_(columns, fitted.classes_)] = scales[:, None] * own.T
     scores[: sizes.vocabulary, fitted.classes_] += known @ shared.T
-    biases = np.full(sizes.classes, bias.min() - UNSEEN)
+    biases = np.full(sizes.classes, bias.min())  # of a class that no row was drawn of
     biases[fitted.classes_] = bias
     return _reduced(sizes, scores, biases)
 
@@ -130,8 +130,10 @@ def _fit(
     best, best_loss = None, math.inf
     by_class = None if weights is None else {c: weights[c] for c in np.unique(labels).tolist()}
     for strength in STRENGTHS:
-        fitted = LogisticRegression(C=strength, max_iter=100, class_weight=by_class)
-        found = fitted.fit(rows, labels).predict_proba(dev)
+        fitted = LogisticRegression(C=strength, max_iter=STEPS, class_weight=by_class)
+        with warnings.catch_warnings():  # dev asks whether it is good, not whether it is the best
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            found = fitted.fit(rows, labels).predict_proba(dev)
         right = found[truth[:, None] == fitted.classes_]  # of a class without rows: none
         loss = -np.log(right.clip(min=1e-12)).sum()
         if loss >= best_loss:

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.public import SOURCES, Source, fetch
 from model.data import read_labelled
+from model.errors import DataError
 from tests.command import ROOT
 from tests.sets import Make
 
@@ -28,6 +29,14 @@ def test_labels_and_texts_can_be_left_out(make_set: Make, tmp_path: Path) -> Non
     assert 0 < fetch(Source(name, labels=("good",)), file) < 40
     assert set(read_labelled(file).labels) == {"good"}
     assert fetch(Source(name, unless_in=name), file) == 0
+
+
+def test_a_hidden_label_is_refused(make_set: Make, tmp_path: Path) -> None:
+    name = make_set(train=20, test=-20)
+    file = tmp_path / "test.csv.gz"
+    with pytest.raises(DataError, match="it hides its labels"):
+        fetch(Source(f"{name}@test"), file)
+    assert not file.exists()
 
 
 @pytest.mark.parametrize("target", ["sentiment", "intents", "sentiment-zh"])

@@ -11,6 +11,8 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import quality
+from benchmarks.contest import Comparison, Figures
+from benchmarks.quality_report import plot
 from benchmarks.rivals import words
 
 
@@ -92,6 +94,14 @@ def test_what_cannot_be_compared_is_said(
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("nothing: left out: no such set; there is sst2, imdb")
     assert second == f"sst2: left out: {tmp_path / 'sst2' / 'train_phrases.csv.gz'}: no such file"
+
+
+def test_more_methods_than_colours_look_different() -> None:
+    figures = [
+        Figures(f"method {n}", 0.9, 0.9, 0.0, 0.0, 10.0 * n + 1, 10.0, 1000, {}) for n in range(9)
+    ]
+    picture = plot([Comparison("own", {}, 40.0, figures, [])])
+    assert all(f"method {n}" in picture for n in range(9))
 
 
 def test_words_of_any_script() -> None:
