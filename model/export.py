@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from model.calibrate import Mixture
 from model.classifier import Classifier
 from model.errors import InferenceError
-from model.network import Network
+from model.network import Network, Output
 from model.ngrams import Ngrams
 from model.session import INPUT, OUTPUTS
 from model.tokenizer import Encoding, length_batches, pad
@@ -28,8 +28,8 @@ TOLERANCE = 1e-4
 class ShippedNetwork(Network):
     """A network as a bundle has it, joined with the bag of n-grams if there is one.
 
-    Both halves end in a linear map of what the tokens hand on, so that together they are one map of
-    both, and contributions stay exact: logits = a network + b ngrams, see `fit_mixture`.
+    logits = a network + b ngrams, see `fit_mixture`. Both are sums over tokens, so contributions
+    stay exact.
 
     The embedding table is in 8 bits, with a scale for each row.
 
@@ -50,10 +50,13 @@ class ShippedNetwork(Network):
     ) -> None:
         super().__init__(trained.config)
         self.load_state_dict(trained.state_dict())
-        self.ngrams = ngrams
-        if ngrams:
-            self.head = _joined(trained.head, ngrams, mixture)
+        ours, theirs = mixture
+        self.ngrams = ngrams.times(theirs) if ngrams else None
         with torch.no_grad():
+            self.head.weight.mul_(ours)
+            self.head.bias.mul_(ours)
+            if self.ngrams:
+                self.head.bias.add_(self.ngrams.bias)
             table = trained.embedding.weight * trained.config.width**0.5
             scale = table.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
             position = trained.position_scale * trained.position
@@ -73,22 +76,17 @@ class ShippedNetwork(Network):
         """Add their positions to vectors (B, T, D)."""
         return x + self.position[: x.shape[1]]
 
-    def hand_on(self, ids: Tensor, vectors: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What each token hands on in both halves (B, T, D + R), and the attention (B, T)."""
-        handed, attention = super().hand_on(ids, vectors)
+    def forward(self, ids: Tensor, vectors: Tensor | None = None) -> Output:
+        """Classify token ids (B, T)."""
+        found = super().forward(ids, vectors)
         if self.ngrams is None:
-            return handed, attention
-        return torch.cat([handed, self.ngrams.hand_on(ids)], dim=-1), attention
-
-
-def _joined(head: nn.Linear, ngrams: Ngrams, mixture: Mixture) -> nn.Linear:
-    """One linear map (D + R to C) for two, each times its part of the mixture."""
-    ours, theirs = mixture
-    joined = nn.Linear(head.in_features + ngrams.weight.shape[1], head.out_features)
-    with torch.no_grad():
-        joined.weight.copy_(torch.cat([ours * head.weight, theirs * ngrams.weight], dim=1))
-        joined.bias.copy_(ours * head.bias + theirs * ngrams.bias)
-    return joined
+            return found
+        said = self.ngrams.say(ids)
+        return replace(
+            found,
+            logits=found.logits + said.sum(dim=1),
+            contributions=found.contributions + said,
+        )
 
 
 class _Graph(nn.Module):

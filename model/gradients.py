@@ -83,9 +83,8 @@ def integrate(
             gradient += _gradient(network, ids, labels, (step + offset) / steps * embedded)
         products = (gradient * embedded).sum(dim=-1).double() / steps  # (B, T)
         if network.ngrams:
-            rank = network.ngrams.weight.shape[1]
-            weights = network.head.weight[labels, -rank:, None]  # (B, R, 1)
-            products += (network.ngrams.hand_on(ids) @ weights).squeeze(2)
+            of_label = labels[:, None, None].expand(-1, ids.shape[1], 1)
+            products += network.ngrams.say(ids).gather(2, of_label).squeeze(2)
         for row, place in zip(products.numpy(), group, strict=True):
             scores[place] = row[: len(subjects[place].ids)]
     return [scores[place] for place in range(len(subjects))]

@@ -22,9 +22,8 @@ STEPS = 100
 """Most steps down to the least loss."""
 MOST_TERMS = 32_000_000
 """Tokens times labels to fit to, which is what takes the time; of more text a part is drawn."""
-MOST_NUMBERS = 5_000_000
-"""Features times labels to fit, which is what takes the memory: a gigabyte at most."""
-
+MOST_PRODUCTS = 64_000_000
+"""Rows times labels times numbers of a known vector, of which the first tell most."""
 Floats = NDArray[np.float64]
 
 
@@ -42,27 +41,33 @@ def fit_ngrams(
 
     Here p is the row of the pair that ends at t, idf_t = log((1 + N) / (1 + n_t)) + 1 for a token
     that stands in n_t of N texts, idf_p the same of pairs, and v_t, where vectors are given, known
-    beforehand, so that tokens that the rows do not show say something, too. With more labels than
-    `LARGEST_RANK` the scores are the nearest to these of that rank.
+    beforehand, so that tokens that the rows do not show say something, too.
 
     Args:
         sizes: of what is made.
         data: rows to fit.
         dev: rows that choose the regularisation, by cross-entropy.
-        table: (V, D) what the tokens mean by themselves; None: nothing is known of them.
+        table: (V, D) what the tokens mean by themselves, principal components in order; None:
+            nothing is known of them.
         weights: what a row of each class weighs; None: all alike.
         seed: decides which rows are taken where there are too many.
     """
     data = _some(data, MOST_TERMS // sizes.classes, seed)
-    rows, columns, scales = _features(sizes, data)
+    kept = _most_used(data, sizes)
     known = np.zeros((sizes.vocabulary, 0))
     if table is not None:
-        known = table.double().numpy()
+        most = max(1, MOST_PRODUCTS // (len(data) * sizes.classes))
+        known = table[:, :most].double().numpy()
         known = known / np.sqrt(np.square(_meant(data, known)).sum(axis=1).mean())
+    columns = np.append(kept, sizes.vocabulary + np.arange(sizes.pairs))
+    counts = _counts(sizes, data)[:, columns]
+    texts = np.bincount(counts.indices, minlength=len(columns))
+    seen = np.flatnonzero(texts)  # of the columns
+    idf = sp.diags(np.log((1 + len(data)) / (1 + texts[seen])) + 1)
     fitted = _fit(
-        sp.hstack([rows, _meant(data, known)]).tocsr(),
+        sp.hstack([counts[:, seen] @ idf, _meant(data, known)]).tocsr(),
         data.labels,
-        sp.hstack([_counts(sizes, dev)[:, columns] @ sp.diags(scales), _meant(dev, known)]).tocsr(),
+        sp.hstack([_counts(sizes, dev)[:, columns][:, seen] @ idf, _meant(dev, known)]).tocsr(),
         dev.labels,
         weights,
     )
@@ -70,13 +75,13 @@ def fit_ngrams(
     if len(coefficients) == 1:  # of two classes it has the second's alone
         coefficients = np.vstack([-coefficients, coefficients]) / 2
         bias = np.append(-bias, bias) / 2
-    own, shared = np.split(coefficients, [len(columns)], axis=1)
-    scores = np.zeros((sizes.vocabulary + sizes.pairs, sizes.classes))  # (V + K, C)
-    scores[np.ix_(columns, fitted.classes_)] = scales[:, None] * own.T
-    scores[: sizes.vocabulary, fitted.classes_] += known @ shared.T
+    own, shared = np.split(coefficients, [len(seen)], axis=1)
+    scores = np.zeros((len(columns), sizes.classes))
+    scores[np.ix_(seen, fitted.classes_)] = idf @ own.T
+    scores[: len(kept), fitted.classes_] += known[kept] @ shared.T
     biases = np.full(sizes.classes, bias.min())  # of a class that no row was drawn of
     biases[fitted.classes_] = bias
-    return _reduced(sizes, scores, biases)
+    return _in_eight_bits(sizes, kept, scores, biases)
 
 
 def _some(data: Dataset, most: int, seed: int) -> Dataset:
@@ -87,14 +92,11 @@ def _some(data: Dataset, most: int, seed: int) -> Dataset:
     return data.take(order[np.cumsum(data.lengths[order]) <= most])
 
 
-def _features(sizes: NgramSizes, data: Dataset) -> tuple[sp.csr_matrix, NDArray[np.int64], Floats]:
-    """Rows (N, F) of those tokens and pairs that most texts have, which they are, and their idf."""
-    counts = _counts(sizes, data)
-    texts = np.bincount(counts.indices, minlength=counts.shape[1])
-    most = min(np.count_nonzero(texts), MOST_NUMBERS // sizes.classes)
-    columns = np.sort(np.argsort(-texts, kind="stable")[:most])
-    idf = np.log((1 + len(data)) / (1 + texts[columns])) + 1
-    return (counts[:, columns] @ sp.diags(idf)).tocsr(), columns, idf
+def _most_used(data: Dataset, sizes: NgramSizes) -> NDArray[np.int64]:
+    """The tokens that have a row, in the order of their ids; padding is one of them."""
+    uses = np.bincount(data.ids, minlength=sizes.vocabulary)
+    uses[0] = uses.max() + 1
+    return np.sort(np.argsort(-uses, kind="stable")[: sizes.tokens])
 
 
 def _counts(sizes: NgramSizes, data: Dataset) -> sp.csr_matrix:
@@ -142,14 +144,17 @@ def _fit(
     return best
 
 
-def _reduced(sizes: NgramSizes, scores: Floats, bias: Floats) -> Ngrams:
-    """Scores (V + K, C) as products of R numbers a row and (R, C), their common part left out."""
-    scores -= scores.mean(axis=1, keepdims=True)
-    directions = np.linalg.eigh(scores.T @ scores)[1][:, -sizes.rank :]  # (C, R)
-    tokens, pairs = np.split(scores @ directions, [sizes.vocabulary])
+def _in_eight_bits(
+    sizes: NgramSizes, kept: NDArray[np.int64], scores: Floats, bias: Floats
+) -> Ngrams:
+    """Scores of kept tokens and of pairs (V' + K, C), less what all classes have in common."""
+    scores = scores - scores.mean(axis=1, keepdims=True)
+    scale = np.maximum(np.abs(scores).max(axis=0), 1e-9) / 127  # (C,)
+    tokens, pairs = np.split(np.rint(scores / scale).astype(np.int8), [len(kept)])
     ngrams = Ngrams(sizes)
+    ngrams.rows[torch.from_numpy(kept)] = torch.arange(len(kept), dtype=torch.int32)
     ngrams.tokens.copy_(torch.from_numpy(tokens))
     ngrams.pairs.copy_(torch.from_numpy(pairs))
-    ngrams.weight.copy_(torch.from_numpy(directions))
+    ngrams.scale.copy_(torch.from_numpy(scale))
     ngrams.bias.copy_(torch.from_numpy(bias - bias.mean()))
     return ngrams

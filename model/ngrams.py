@@ -12,10 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PAIR_NUMBERS = 2**19
-"""In the table of pairs, whatever its shape: a megabyte of a bundle."""
-LARGEST_RANK = 32
-"""Numbers of a token or a pair; up to 33 labels need no more."""
+NUMBERS = 2**20
+"""Of either table, whatever its shape: a megabyte of a bundle."""
 
 
 @dataclass(frozen=True)
@@ -23,24 +21,24 @@ class NgramSizes:
     """The sizes of the bag."""
 
     vocabulary: int
-    """Rows of the table of tokens; id 0 is padding."""
+    """Of the tokenizer; id 0 is padding."""
     classes: int
 
     @property
-    def rank(self) -> int:
-        """R, what a row holds: one number less than labels, since only differences count."""
-        return max(1, min(self.classes - 1, LARGEST_RANK))
+    def tokens(self) -> int:
+        """Rows of the table of tokens; where there are more tokens, some have none."""
+        return min(self.vocabulary, max(1, NUMBERS // self.classes))
 
     @property
     def pairs(self) -> int:
-        """Rows of the table of pairs, a power of two."""
-        return 1 << (PAIR_NUMBERS // self.rank).bit_length() - 1
+        """Rows of the table of pairs, of which all share them."""
+        return max(1, NUMBERS // self.classes)
 
 
 def pair_rows(before: Any, ids: Any, rows: int) -> Any:
     """Which row of the table stands for a token with the one before it; tensors or arrays.
 
-    Pairs share rows: nobody could list them all. What begins a text has padding, 0, before it.
+    Nobody could list all pairs: some share a row. What begins a text has padding, 0, before it.
     """
     return (before * 1_000_003 + ids * 8_191) % rows
 
@@ -55,33 +53,44 @@ class Scores:
 class Ngrams(nn.Module):
     """Token ids (B, T) in, `Scores` out. Nothing in it is learnt by descent, see `fit_ngrams`.
 
-    logits = head (1 / sqrt(n)) sum_t (tokens[id_t] + pairs[id_(t-1), id_t]) + bias
+    logits = bias + (scale / sqrt(n)) sum_t (tokens[row of id_t] + pairs[row of id_(t-1), id_t])
 
     with n the tokens of the text: between a sum, by which a long text would be surer of everything,
-    and a mean, by which it could be sure of nothing.
+    and a mean, by which it could be sure of nothing. The tables are in 8 bits.
     """
 
+    rows: Tensor
     tokens: Tensor
     pairs: Tensor
-    weight: Tensor
+    scale: Tensor
     bias: Tensor
 
     def __init__(self, sizes: NgramSizes) -> None:
         super().__init__()
-        half = torch.float16
-        self.register_buffer("tokens", torch.zeros(sizes.vocabulary, sizes.rank, dtype=half))
-        self.register_buffer("pairs", torch.zeros(sizes.pairs, sizes.rank, dtype=half))
-        self.register_buffer("weight", torch.zeros(sizes.classes, sizes.rank))
-        self.register_buffer("bias", torch.zeros(sizes.classes))
+        classes = sizes.classes
+        self.register_buffer("rows", torch.zeros(sizes.vocabulary, dtype=torch.int32))
+        self.register_buffer("tokens", torch.zeros(sizes.tokens, classes, dtype=torch.int8))
+        self.register_buffer("pairs", torch.zeros(sizes.pairs, classes, dtype=torch.int8))
+        self.register_buffer("scale", torch.zeros(classes))
+        self.register_buffer("bias", torch.zeros(classes))
 
-    def hand_on(self, ids: Tensor) -> Tensor:
-        """What each token hands on, (B, T, R); 0 at padding. The logits are linear in the sum."""
+    def say(self, ids: Tensor) -> Tensor:
+        """What each token says for each class, (B, T, C); 0 at padding."""
         before = F.pad(ids, (1, 0))[:, :-1]
-        rows = pair_rows(before, ids, len(self.pairs))
-        said = F.embedding(ids, self.tokens).float() + F.embedding(rows, self.pairs).float()
+        of_tokens = F.embedding(F.embedding(ids, self.rows[:, None]).squeeze(2), self.tokens)
+        of_pairs = F.embedding(pair_rows(before, ids, len(self.pairs)), self.pairs)
         mask = (ids != 0).float()
-        return said * (mask * mask.sum(dim=1, keepdim=True) ** -0.5)[:, :, None]
+        share = (mask * mask.sum(dim=1, keepdim=True) ** -0.5)[:, :, None]  # (B, T, 1)
+        return (of_tokens.float() + of_pairs.float()) * (share * self.scale)
 
     def forward(self, ids: Tensor) -> Scores:
         """Classify token ids (B, T)."""
-        return Scores(F.linear(self.hand_on(ids).sum(dim=1), self.weight, self.bias))
+        return Scores(self.say(ids).sum(dim=1) + self.bias)
+
+    def times(self, factor: float) -> "Ngrams":
+        """The same with all it says multiplied."""
+        copy = Ngrams(NgramSizes(len(self.rows), len(self.bias)))
+        copy.load_state_dict(self.state_dict())
+        copy.scale *= factor
+        copy.bias *= factor
+        return copy

@@ -123,9 +123,10 @@ def test_the_graph(trained: Path) -> None:
         for each in (*model.graph.input, *model.graph.output)
     ]
     assert dims == [["batch", "tokens"], ["batch", 2], ["batch", "tokens"], ["batch", "tokens", 2]]
-    (table,) = (t for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT8)
-    readers = [node.op_type for node in model.graph.node if table.name in node.input]
-    assert readers == ["Gather"]  # only a text's rows are turned back into floats
+    tables = [t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT8]
+    assert len(tables) == 3  # the embeddings, tokens and pairs
+    readers = [node.op_type for node in model.graph.node if {*tables} & {*node.input}]
+    assert readers == ["Gather"] * 3  # only a text's rows are turned back into floats
 
 
 def test_nothing_of_the_machine_is_in_the_files(trained: Path) -> None:
