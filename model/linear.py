@@ -20,11 +20,13 @@ STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 """Inverse strengths of the regularisation, from which on dev is asked for a better one."""
 STEPS = 100
 """Most steps down to the least loss."""
+MOST_TOKENS = 8_000_000
+"""To fit to, which is what takes the memory, a gigabyte; of more text a part is drawn."""
 MOST_TERMS = 32_000_000
-"""Tokens times labels to fit to, which is what takes the time; of more text a part is drawn."""
+"""Tokens times labels, which is what takes the time."""
 MOST_PRODUCTS = 64_000_000
 """Rows times labels times numbers of a known vector, of which the first tell most."""
-Floats = NDArray[np.float64]
+Floats = NDArray[np.float32]
 
 
 def fit_ngrams(
@@ -52,18 +54,18 @@ def fit_ngrams(
         weights: what a row of each class weighs; None: all alike.
         seed: decides which rows are taken where there are too many.
     """
-    data = _some(data, MOST_TERMS // sizes.classes, seed)
+    data = _some(data, min(MOST_TOKENS, MOST_TERMS // sizes.classes), seed)
     kept = _most_used(data, sizes)
-    known = np.zeros((sizes.vocabulary, 0))
+    known = np.zeros((sizes.vocabulary, 0), dtype=np.float32)
     if table is not None:
         most = max(1, MOST_PRODUCTS // (len(data) * sizes.classes))
-        known = table[:, :most].double().numpy()
+        known = table[:, :most].float().numpy()
         known = known / np.sqrt(np.square(_meant(data, known)).sum(axis=1).mean())
     columns = np.append(kept, sizes.vocabulary + np.arange(sizes.pairs))
     counts = _counts(sizes, data)[:, columns]
     texts = np.bincount(counts.indices, minlength=len(columns))
     seen = np.flatnonzero(texts)  # of the columns
-    idf = sp.diags(np.log((1 + len(data)) / (1 + texts[seen])) + 1)
+    idf = sp.diags((np.log((1 + len(data)) / (1 + texts[seen])) + 1).astype(np.float32))
     fitted = _fit(
         sp.hstack([counts[:, seen] @ idf, _meant(data, known)]).tocsr(),
         data.labels,
@@ -76,7 +78,7 @@ def fit_ngrams(
         coefficients = np.vstack([-coefficients, coefficients]) / 2
         bias = np.append(-bias, bias) / 2
     own, shared = np.split(coefficients, [len(seen)], axis=1)
-    scores = np.zeros((len(columns), sizes.classes))
+    scores = np.zeros((len(columns), sizes.classes), dtype=np.float32)
     scores[np.ix_(seen, fitted.classes_)] = idf @ own.T
     scores[: len(kept), fitted.classes_] += known[kept] @ shared.T
     biases = np.full(sizes.classes, bias.min())  # of a class that no row was drawn of
@@ -106,7 +108,7 @@ def _counts(sizes: NgramSizes, data: Dataset) -> sp.csr_matrix:
     before[data.starts[:-1]] = 0
     pairs = sizes.vocabulary + pair_rows(before, ids, sizes.pairs)
     places = np.stack([ids, pairs], axis=1).ravel()
-    values = np.repeat(data.lengths**-0.5, 2 * data.lengths)
+    values = np.repeat(data.lengths**-0.5, 2 * data.lengths).astype(np.float32)
     shape = (len(data), sizes.vocabulary + sizes.pairs)
     counts = sp.csr_matrix((values, places, 2 * data.starts), shape=shape)
     counts.sum_duplicates()
@@ -115,7 +117,7 @@ def _counts(sizes: NgramSizes, data: Dataset) -> sp.csr_matrix:
 
 def _meant(data: Dataset, known: Floats) -> Floats:
     """Sums of what each text's tokens mean, over sqrt(n): (N, D)."""
-    values = np.repeat(data.lengths**-0.5, data.lengths)
+    values = np.repeat(data.lengths**-0.5, data.lengths).astype(np.float32)
     shape = (len(data), len(known))
     meant: Floats = sp.csr_matrix((values, data.ids, data.starts), shape=shape) @ known
     return meant
