@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model.bundle import BundleConfig
 
 ACCURACY_GIVEN = 0.01
-"""Share of the dev rows, answered rightly before, that may be refused for refusing other texts."""
+"""Share of all rows, answered rightly before, that may be refused for refusing other texts."""
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
@@ -38,9 +38,9 @@ def choose_threshold(
 ) -> Abstaining:
     """Choose the top probability below which no label is given.
 
-    With a target it is the lowest whose answers are that precise. Without one it is the highest
-    that refuses at most 1 in 100 of the dev rows that would have been answered rightly: it refuses
-    the most out-of-scope texts at that price.
+    With a target it is the lowest whose answers are that precise. Without one it refuses as many
+    out-of-scope texts as it can at a price: of 100 rows 1 that would have been answered rightly.
+    Of N dev rows that leaves 0.01 N less its standard deviation, so that other rows hold it, too.
 
     Args:
         confidence: (n,) the top probability of each dev row.
@@ -56,7 +56,8 @@ def choose_threshold(
     if target_precision is not None:
         fitting = np.flatnonzero(correct / answered >= target_precision - 1e-12)[:1]
     else:
-        fitting = np.flatnonzero(correct >= len(hits) - ACCURACY_GIVEN * len(right))[-1:]
+        given = ACCURACY_GIVEN * len(right)
+        fitting = np.flatnonzero(correct >= len(hits) - max(0.0, given - given**0.5))[-1:]
     if not len(fitting):
         return _fare(None, confidence, right, outside)
     # Midway to the next lower one, so that rounding moves no text across.

@@ -57,6 +57,14 @@ def test_without_a_target_one_in_a_hundred_is_the_price(
         assert sum(c <= min(above) for c in hits) > 0.01 * len(dev)
 
 
+def test_the_price_leaves_room_for_chance() -> None:
+    """Of 3,000 rows 1 in 100 is 30, and that varies by 5.5: 24 are given up on dev."""
+    dev = [(place / 3000, True) for place in range(3000)]
+    chosen = choose(dev, [0.001], None)
+    assert chosen.coverage == pytest.approx(1 - 24 / 3000)
+    assert chosen.out_of_scope_refused == 1
+
+
 def test_what_was_measured() -> None:
     dev = [(0.9, True), (0.8, True), (0.7, False), (0.6, True)]
     chosen = choose(dev, [0.95, 0.5], 0.75)
