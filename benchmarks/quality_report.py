@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from model.plots import SERIES
 
@@ -66,6 +67,9 @@ def _points(axes: Axes, each: "Comparison", looks: dict[str, dict[str, Any]]) ->
     for f in each.figures:
         axes.plot(f.microseconds, f.accuracy * 100, **looks[f.method])
     axes.set(xscale="log", xlabel="µs a text, one core", ylabel="accuracy, %")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_title(each.name, fontsize=9, loc="left")
     axes.margins(0.2)
     axes.grid(visible=True, color="#dddddd", linewidth=0.6)
