@@ -42,30 +42,36 @@ def table(comparisons: Sequence["Comparison"]) -> str:
 def plot(comparisons: Sequence["Comparison"]) -> str:
     """An SVG with a plot for each set; the axis of the cost is logarithmic."""
     methods = list(dict.fromkeys(f.method for each in comparisons for f in each.figures))
-    looks: dict[str, dict[str, Any]] = {}
-    for n, method in enumerate(methods):
-        again, place = divmod(n, len(SERIES))
-        marker = MARKERS[(place + again) % len(MARKERS)]
-        looks[method] = {"color": SERIES[place], "marker": marker, "linestyle": "", "markersize": 7}
+    look = looks(methods)
     across = min(MOST_ACROSS, len(comparisons))
     down = -(-len(comparisons) // across)
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "heed", "font.size": 9}):
         figure = Figure((3.4 * across, 2.9 * down + 0.4), layout="constrained")
         grid = list(figure.subplots(down, across, squeeze=False).flat)
         for axes, each in zip(grid, comparisons, strict=False):
-            _points(axes, each, looks)
+            _points(axes, each, look)
         for axes in grid[len(comparisons) :]:
             axes.set_visible(False)
-        marks = [mpl.lines.Line2D([], [], label=method, **looks[method]) for method in methods]
+        marks = [mpl.lines.Line2D([], [], label=method, **look[method]) for method in methods]
         figure.legend(handles=marks, loc="outside lower center", ncols=4, frameon=False)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
 
-def _points(axes: Axes, each: "Comparison", looks: dict[str, dict[str, Any]]) -> None:
+def looks(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """How the point of each method is drawn."""
+    found: dict[str, dict[str, Any]] = {}
+    for n, method in enumerate(methods):
+        again, place = divmod(n, len(SERIES))
+        marker = MARKERS[(place + again) % len(MARKERS)]
+        found[method] = {"color": SERIES[place], "marker": marker, "linestyle": "", "markersize": 7}
+    return found
+
+
+def _points(axes: Axes, each: "Comparison", look: dict[str, dict[str, Any]]) -> None:
     for f in each.figures:
-        axes.plot(f.microseconds, f.accuracy * 100, **looks[f.method])
+        axes.plot(f.microseconds, f.accuracy * 100, **look[f.method])
     axes.set(xscale="log", xlabel="µs a text, one core", ylabel="accuracy, %")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:,.0f}")

@@ -180,8 +180,8 @@ def _mixture(training: dict[str, Any]) -> str:
         return ""
     return (
         f"A logit is {ours:.2f} times that of the attention network and {theirs:.2f} times that of "
-        "a bag of tokens and pairs of neighbours, as the dev rows like it best. Attention is the "
-        "network's. "
+        "a bag of tokens and pairs of neighbours, as the dev rows like it best, whose figures that "
+        "flatters, too. Attention is the network's; what a pair says counts for its second token. "
     )
 
 
@@ -193,7 +193,8 @@ def _tuned(training: dict[str, Any]) -> str:
     return (
         f" {tuned['trials']} settings were tried on dev in {tuned['minutes']:g} minutes; "
         f"{changes or 'none'} was better than what follows from the data ({tuned['accuracy']:.4f} "
-        f"against {tuned['planned_accuracy']:.4f}), so that the figures on dev flatter."
+        f"against {tuned['planned_accuracy']:.4f}, the network alone), so that the figures on dev "
+        "flatter."
     )
 
 

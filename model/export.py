@@ -51,7 +51,7 @@ class ShippedNetwork(Network):
         super().__init__(trained.config)
         self.load_state_dict(trained.state_dict())
         ours, theirs = mixture
-        self.ngrams = ngrams.times(theirs) if ngrams else None
+        self.ngrams = ngrams.times(theirs) if ngrams and theirs else None
         with torch.no_grad():
             self.head.weight.mul_(ours)
             self.head.bias.mul_(ours)
@@ -81,7 +81,7 @@ class ShippedNetwork(Network):
         found = super().forward(ids, vectors)
         if self.ngrams is None:
             return found
-        said = self.ngrams.say(ids)
+        said = self.ngrams.say(ids)  # few numbers beside the network's, also where nobody asks
         return replace(
             found,
             logits=found.logits + said.sum(dim=1),

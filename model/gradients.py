@@ -45,7 +45,13 @@ def load_network(folder: Path, bundle: Bundle) -> ShippedNetwork:
     network.load_state_dict(checkpoint.best())
     ngrams = checkpoint.ngrams(NgramSizes(sizes.vocabulary, sizes.classes))
     mixture = bundle.config.training.get("mixture", (1.0, 0.0))
-    return ShippedNetwork(network, ngrams, mixture).requires_grad_(False)
+    shipped = ShippedNetwork(network, ngrams, mixture).requires_grad_(False)
+    if not np.allclose(shipped.head.bias, bundle.config.bias, atol=1e-5):
+        raise DataError(
+            f"{folder}: its weights are not those of {bundle.path}; name the folder that this "
+            "bundle's training saved to"
+        )
+    return shipped
 
 
 def attribute_by_gradients(

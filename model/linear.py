@@ -17,7 +17,7 @@ from model.dataset import Dataset
 from model.ngrams import Ngrams, NgramSizes, pair_rows
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
-"""Inverse strengths of the regularisation, from which on dev is asked for a better one."""
+"""Inverse strengths of the regularisation, tried in this order until dev gets worse."""
 STEPS = 100
 """Most steps down to the least loss."""
 MOST_TOKENS = 8_000_000
@@ -43,7 +43,8 @@ def fit_ngrams(
 
     Here p is the row of the pair that ends at t, idf_t = log((1 + N) / (1 + n_t)) + 1 for a token
     that stands in n_t of N texts, idf_p the same of pairs, and v_t, where vectors are given, known
-    beforehand, so that tokens that the rows do not show say something, too.
+    beforehand, so that tokens that the rows do not show say something, too; a token that has no
+    row in the table says nothing.
 
     Args:
         sizes: of what is made.
@@ -54,12 +55,13 @@ def fit_ngrams(
         weights: what a row of each class weighs; None: all alike.
         seed: decides which rows are taken where there are too many.
     """
-    data = _some(data, min(MOST_TOKENS, MOST_TERMS // sizes.classes), seed)
+    data = draw(data, min(MOST_TOKENS, MOST_TERMS // sizes.classes), seed)
     kept = _most_used(data, sizes)
     known = np.zeros((sizes.vocabulary, 0), dtype=np.float32)
     if table is not None:
         most = max(1, MOST_PRODUCTS // (len(data) * sizes.classes))
-        known = table[:, :most].float().numpy()
+        known = np.zeros((sizes.vocabulary, min(most, table.shape[1])), dtype=np.float32)
+        known[kept] = table[kept, :most].numpy()
         known = known / np.sqrt(np.square(_meant(data, known)).sum(axis=1).mean())
     columns = np.append(kept, sizes.vocabulary + np.arange(sizes.pairs))
     counts = _counts(sizes, data)[:, columns]
@@ -86,12 +88,15 @@ def fit_ngrams(
     return _in_eight_bits(sizes, kept, scores, biases)
 
 
-def _some(data: Dataset, most: int, seed: int) -> Dataset:
-    """Rows drawn at random, as many as have `most` tokens."""
+def draw(data: Dataset, most: int, seed: int) -> Dataset:
+    """Rows drawn at random: one of each class, and more until they have `most` tokens."""
     if len(data.ids) <= most:
         return data
     order = np.random.default_rng(seed).permutation(len(data))
-    return data.take(order[np.cumsum(data.lengths[order]) <= most])
+    _, first = np.unique(data.labels[order], return_index=True)
+    order = np.concatenate([order[first], np.delete(order, first)])
+    rows = np.searchsorted(np.cumsum(data.lengths[order]), most, side="right")
+    return data.take(order[: max(rows, len(first))])
 
 
 def _most_used(data: Dataset, sizes: NgramSizes) -> NDArray[np.int64]:

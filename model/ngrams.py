@@ -31,7 +31,7 @@ class NgramSizes:
 
     @property
     def pairs(self) -> int:
-        """Rows of the table of pairs, of which all share them."""
+        """Rows of the table of pairs, which all pairs share."""
         return max(1, NUMBERS // self.classes)
 
 

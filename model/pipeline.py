@@ -91,9 +91,9 @@ def train_bundle(order: Order, note: Note) -> Bundle:
         checkpoint.keep_out_of_scope(_as_jsonl(rows.out_of_scope) if rows.out_of_scope else None)
         checkpoint.amend(job)
     ngrams = checkpoint.ngrams(_ngram_sizes(sizes)) if checkpoint and begun else None
-    if ngrams is None:
+    if ngrams is None and not (checkpoint and checkpoint.started):
         note("fitting what tokens and pairs of them say by themselves")
-        labelled = data.take(np.arange(len(rows.train.texts)))
+        labelled = data.take(np.arange(len(rows.train.texts))) if more.texts else data
         weights = class_weights(np.bincount(labelled.labels).tolist(), config.unbalanced)
         ngrams = fit_ngrams(_ngram_sizes(sizes), labelled, dev, start.table, weights, config.seed)
         if checkpoint:

@@ -54,7 +54,8 @@ def test_without_a_target_one_in_a_hundred_is_the_price(
     # One level higher and the price is too high, or there is none.
     above = [level for level in {*(c for c, _ in dev), *outside} if level >= threshold]
     if len(above) > 1:
-        assert sum(c <= min(above) for c in hits) > 0.01 * len(dev)
+        given_up = 0.01 * len(dev)
+        assert sum(c <= min(above) for c in hits) > max(0, given_up - given_up**0.5)
 
 
 def test_the_price_leaves_room_for_chance() -> None:

@@ -1,6 +1,7 @@
 """PyTorch = ONNX, and what the contract says of the graph's numbers."""
 
 import copy
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import pytest
 import torch
 
 from model.bundle import Bundle
-from model.checkpoint import Checkpoint
+from model.checkpoint import NGRAMS, Checkpoint
 from model.classifier import Classifier
 from model.data import read_labelled
 from model.errors import DataError, InferenceError
 from model.export import ShippedNetwork, check_parity, to_onnx
-from model.gradients import load_network
+from model.faithfulness import Subject
+from model.gradients import integrate, load_network
 from model.network import Network, NetworkConfig
 from model.pipeline import export_checkpoint
 from tests.command import ROOT, heed
@@ -155,6 +157,32 @@ def test_other_sizes(blocks: int, max_tokens: int) -> None:
         found = session.run(None, {"input_ids": ids.numpy()})
         assert np.abs(found[0] - wanted.logits.numpy()).max() < 1e-5
         assert np.abs(found[2] - wanted.contributions.numpy()).max() < 1e-5
+
+
+def test_gradients_of_both_halves_add_up(shipped: ShippedNetwork) -> None:
+    """Integrated gradients sum to the logit less that of no meaning; the bag is linear."""
+    subjects = [Subject((3, 9, 4, 7, 5), 0, 0.5), Subject((8, 2), 1, 0.5)]
+    for subject, found in zip(subjects, integrate(shipped, subjects, steps=300), strict=True):
+        ids = torch.tensor([subject.ids])
+        nothing = torch.zeros_like(shipped.embed(ids))
+        assert shipped.ngrams is not None
+        said = shipped.ngrams.say(ids)[0, :, subject.label].sum()
+        risen = (shipped(ids).logits - shipped(ids, nothing).logits)[0, subject.label]
+        assert said.abs() > 1e-3
+        assert found.sum() == pytest.approx(float(risen + said), abs=2e-3)
+
+
+def test_a_checkpoint_without_the_linear_half(
+    trained: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    """It is exported as it is, and no bundle of both halves passes for its own."""
+    folder = shutil.copytree(checkpoint, tmp_path / "checkpoint")
+    (folder / NGRAMS).unlink()
+    bundle = export_checkpoint(folder, tmp_path / "half", force=False)
+    assert bundle.config.training["mixture"] == [1.0, 0.0]
+    assert load_network(folder, Bundle.load(tmp_path / "half")).ngrams is None
+    with pytest.raises(DataError, match="its weights are not those of"):
+        load_network(folder, Bundle.load(trained))
 
 
 def test_export_of_a_checkpoint(trained: Path, checkpoint: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from model.calibrate import fit_mixture
 from model.dataset import Dataset
-from model.linear import fit_ngrams
+from model.linear import draw, fit_ngrams
 from model.ngrams import NUMBERS, Ngrams, NgramSizes
 from model.train import logits
 
@@ -71,6 +71,20 @@ def test_a_class_without_rows_is_never_the_first_choice() -> None:
     data = make_rows(100, 2, 0)
     ngrams = fit_ngrams(NgramSizes(VOCABULARY, 3), data, data)
     assert set(logits(ngrams, data).argmax(dim=1).tolist()) == {0, 1}
+    assert ngrams.bias[2] <= ngrams.bias[:2].min()
+
+
+def test_a_drawn_part_has_every_class() -> None:
+    """Of 300 rows of 8 tokens, 12 tokens: one row of each of two classes, though one has two."""
+    data = make_rows(300, 2, 0)
+    data.labels[:] = 0
+    data.labels[[7, 200]] = 1
+    for seed in range(5):
+        assert set(draw(data, 12, seed).labels.tolist()) == {0, 1}
+        some = draw(data, 400, seed)
+        assert set(some.labels.tolist()) == {0, 1}
+        assert len(some.ids) == 400
+    assert draw(data, 2400, 0) is data
 
 
 def test_padding_hands_on_nothing() -> None:

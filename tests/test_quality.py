@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import quality
 from benchmarks.contest import Comparison, Figures
-from benchmarks.quality_report import plot
+from benchmarks.quality_report import looks, plot
 from benchmarks.rivals import words
 
 
@@ -97,11 +97,14 @@ def test_what_cannot_be_compared_is_said(
 
 
 def test_more_methods_than_colours_look_different() -> None:
+    names = [f"method {n}" for n in range(9)]
+    found = looks(names).values()
+    assert len({(look["color"], look["marker"]) for look in found}) == 9
     figures = [
         Figures(f"method {n}", 0.9, 0.9, 0.0, 0.0, 10.0 * n + 1, 10.0, 1000, {}) for n in range(9)
     ]
     picture = plot([Comparison("own", {}, 40.0, figures, [])])
-    assert all(f"method {n}" in picture for n in range(9))
+    assert all(name in picture for name in names)
 
 
 def test_words_of_any_script() -> None:
