@@ -73,7 +73,7 @@ def _points(axes: Axes, each: "Comparison", look: dict[str, dict[str, Any]]) -> 
     for f in each.figures:
         axes.plot(f.microseconds, f.accuracy * 100, **look[f.method])
     axes.set(xscale="log", xlabel="µs a text, one core", ylabel="accuracy, %")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_title(each.name, fontsize=9, loc="left")
