@@ -44,8 +44,7 @@ def fit_ngrams(
     Here p is the row of the pair that ends at t, idf_t = log((1 + N) / (1 + n_t)) + 1 for a token
     that stands in n_t of N texts, idf_p the same of pairs, and v_t, where vectors are given, known
     beforehand, so that tokens that the rows do not show say something, too; a token that has no
-    row in the table says nothing. In the loss a text weighs sqrt(n): where some are long and some
-    short, each has its part in what is learnt.
+    row in the table says nothing.
 
     Args:
         sizes: of what is made.
@@ -74,7 +73,7 @@ def fit_ngrams(
         data.labels,
         sp.hstack([_counts(sizes, dev)[:, columns][:, seen] @ idf, _meant(dev, known)]).tocsr(),
         dev.labels,
-        _row_weights(data, weights),
+        weights,
     )
     coefficients, bias = fitted.coef_, fitted.intercept_
     if len(coefficients) == 1:  # of two classes it has the second's alone
@@ -129,29 +128,21 @@ def _meant(data: Dataset, known: Floats) -> Floats:
     return meant
 
 
-def _row_weights(data: Dataset, of_classes: Sequence[float] | None) -> Floats:
-    """What each row weighs, (N,), 1 in the mean."""
-    weights = np.sqrt(data.lengths, dtype=np.float32)
-    if of_classes is not None:
-        weights *= np.asarray(of_classes, dtype=np.float32)[data.labels]
-    mean_one: Floats = weights / weights.mean()
-    return mean_one
-
-
 def _fit(
     rows: sp.csr_matrix,
     labels: NDArray[np.int64],
     dev: sp.csr_matrix,
     truth: NDArray[np.int64],
-    weights: Floats,
+    weights: Sequence[float] | None,
 ) -> Any:
     """The regression whose strength dev likes best, looked for from the strongest on."""
     best, best_loss = None, math.inf
+    by_class = None if weights is None else {c: weights[c] for c in np.unique(labels).tolist()}
     for strength in STRENGTHS:
-        fitted = LogisticRegression(C=strength, max_iter=STEPS)
+        fitted = LogisticRegression(C=strength, max_iter=STEPS, class_weight=by_class)
         with warnings.catch_warnings():  # dev asks whether it is good, not whether it is the best
             warnings.simplefilter("ignore", ConvergenceWarning)
-            found = fitted.fit(rows, labels, weights).predict_proba(dev)
+            found = fitted.fit(rows, labels).predict_proba(dev)
         right = found[truth[:, None] == fitted.classes_]  # of a class without rows: none
         loss = -np.log(right.clip(min=1e-12)).sum()
         if loss >= best_loss:
