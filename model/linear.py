@@ -9,7 +9,6 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
@@ -24,6 +23,9 @@ MOST_TOKENS = 8_000_000
 """To fit to, which is what takes the memory, a gigabyte; of more text a part is drawn."""
 MOST_TERMS = 32_000_000
 """Tokens times labels, which is what takes the time."""
+MOST_LABELS = 2_000
+"""Up to which there is a linear half. Of more, its tables hold too few rows to tell them apart, and
+a regression of a row of each takes gigabytes."""
 MOST_PRODUCTS = 64_000_000
 """Rows times labels times numbers of a known vector, of which the first tell most."""
 Floats = NDArray[np.float32]
@@ -140,8 +142,9 @@ def _fit(
     by_class = None if weights is None else {c: weights[c] for c in np.unique(labels).tolist()}
     for strength in STRENGTHS:
         fitted = LogisticRegression(C=strength, max_iter=STEPS, class_weight=by_class)
-        with warnings.catch_warnings():  # dev asks whether it is good, not whether it is the best
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        # Of steps that were too few, and of many labels: dev asks whether it is good, not why.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
             found = fitted.fit(rows, labels).predict_proba(dev)
         right = found[truth[:, None] == fitted.classes_]  # of a class without rows: none
         loss = -np.log(right.clip(min=1e-12)).sum()

@@ -16,7 +16,7 @@ from model.data import Labelled, read_labelled, read_texts
 from model.dataset import Dataset, encode, join
 from model.errors import DataError
 from model.job import begin_job, same_encoders, same_job
-from model.linear import fit_ngrams
+from model.linear import MOST_LABELS, fit_ngrams
 from model.network import Network, NetworkConfig
 from model.ngrams import NgramSizes
 from model.order import Order, Rows, read_rows
@@ -91,7 +91,8 @@ def train_bundle(order: Order, note: Note) -> Bundle:
         checkpoint.keep_out_of_scope(_as_jsonl(rows.out_of_scope) if rows.out_of_scope else None)
         checkpoint.amend(job)
     ngrams = checkpoint.ngrams(_ngram_sizes(sizes)) if checkpoint and begun else None
-    if ngrams is None and not (checkpoint and checkpoint.started):
+    begins = not (checkpoint and checkpoint.started)
+    if ngrams is None and begins and len(labels) <= MOST_LABELS:
         note("fitting what tokens and pairs of them say by themselves")
         labelled = data.take(np.arange(len(rows.train.texts))) if more.texts else data
         weights = class_weights(np.bincount(labelled.labels).tolist(), config.unbalanced)

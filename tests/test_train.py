@@ -15,6 +15,7 @@ from model.data import read_labelled
 from model.dataset import Dataset, drop_tokens, encode, rare_first
 from model.errors import DataError
 from model.evaluate import evaluate
+from model.linear import MOST_LABELS
 from model.plan import TrainConfig, class_weights, dev_fraction, plan
 from model.tokenizer import Tokenizer
 from model.train import learning_rate
@@ -103,6 +104,18 @@ def test_unbalanced_labels_text_labels_columns_and_curves(tmp_path: Path) -> Non
     assert config.max_tokens == 1
     assert config.training["notes"]
     assert list((tmp_path / "curves").glob("events*"))
+
+
+@pytest.mark.parametrize(("labels", "halves"), [(1500, 2), (MOST_LABELS + 1, 1)])
+def test_many_labels(tmp_path: Path, labels: int, halves: int) -> None:
+    """Beyond a number of them the network stands alone; up to it nothing warns."""
+    rows = [(f"word{n % 70} thing{n // 70} more{k}", f"{n}") for n in range(labels) for k in "abc"]
+    data = write_csv(tmp_path / "many.csv", rows)
+    told = heed("train", data, "--out", tmp_path / "many", *SMALL[:4], "--epochs", 1).stderr
+    assert "Warning" not in told
+    bundle = Bundle.load(tmp_path / "many")
+    assert sum(part > 0 for part in bundle.config.training["mixture"]) == halves
+    assert bundle.config.scores["dev"]["n"] == labels
 
 
 def test_class_weights() -> None:
