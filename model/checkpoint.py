@@ -37,6 +37,8 @@ OUT_OF_SCOPE = "out_of_scope.jsonl"
 NGRAMS = "ngrams.safetensors"
 TEACHER, SOFT_LABELS = "teacher.safetensors", "soft_labels.safetensors"
 SECONDS_BETWEEN_SAVES = 30.0
+FORMAT = 2
+"""Of the folder; changes when an older one cannot be gone on from."""
 
 
 @dataclass
@@ -112,6 +114,11 @@ class Checkpoint:
         tree = json.loads(self._read(JOB))
         if not isinstance(tree, dict):
             raise DataError(f"{self.path / JOB}: not a checkpoint of Heed")
+        if tree.get("format") != FORMAT:
+            raise DataError(
+                f"{self.path}: a checkpoint of another version of Heed; go on with that one, or "
+                "begin anew with --force and without --resume"
+            )
         return tree
 
     def tokenizer(self) -> str:

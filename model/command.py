@@ -147,7 +147,7 @@ def needs_training() -> None:
     # Threads that wait for work by spinning slow each other down where cores are shared (measured:
     # 6 to 20 times). Read when PyTorch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    needs("torch", "onnx", "onnxscript", "safetensors", "scipy")
+    needs("torch", "onnx", "safetensors", "scipy")
 
 
 def needs(*modules: str) -> None:

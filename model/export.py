@@ -1,27 +1,21 @@
-"""From a trained network to ONNX, the form that is served."""
+"""What a bundle has of a trained network, and whether its ONNX says the same."""
 
-import logging
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import onnx
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.calibrate import Mixture
 from model.classifier import Classifier
 from model.errors import InferenceError
 from model.network import Network, Output
 from model.ngrams import Ngrams
-from model.session import INPUT, OUTPUTS
 from model.tokenizer import Encoding, length_batches, pad
 
-OPSET = 20
 TOLERANCE = 1e-4
 
 
@@ -87,65 +81,6 @@ class ShippedNetwork(Network):
             logits=found.logits + said.sum(dim=1),
             contributions=found.contributions + said,
         )
-
-
-class _Graph(nn.Module):
-    """The network with the contract's input and outputs."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, input_ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        output = self.network(input_ids)
-        return output.logits, output.attention, output.contributions
-
-
-def to_onnx(network: ShippedNetwork) -> bytes:
-    """The network as an ONNX file's content; equal networks give equal bytes."""
-    # Two rows of two tokens: torch.export takes an axis of 1 to be 1 for ever.
-    example = torch.ones(2, min(2, network.config.max_tokens), dtype=torch.int64)
-    axes = {0: torch.export.Dim("batch"), 1: _tokens_axis(network.config.max_tokens)}
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # it warns of torchvision, which nothing here uses
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter's own use of what PyTorch deprecates
-            program = torch.onnx.export(
-                _Graph(network).eval(),
-                (example,),
-                dynamo=True,
-                optimize=True,
-                verbose=False,
-                opset_version=OPSET,
-                input_names=[INPUT],
-                output_names=list(OUTPUTS),
-                dynamic_shapes={INPUT: axes},
-            )
-    finally:
-        logger.setLevel(level)
-    assert program is not None
-    model: onnx.ModelProto = program.model_proto
-    _strip(model)
-    onnx.checker.check_model(model, full_check=True)
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
-
-
-def _tokens_axis(max_tokens: int) -> Any:
-    return torch.export.Dim("tokens", max=max_tokens) if max_tokens > 1 else torch.export.Dim.STATIC
-
-
-def _strip(model: onnx.ModelProto) -> None:
-    """Take out the exporter's notes: stack traces, with paths of the machine."""
-    graph = model.graph
-    del graph.value_info[:], model.metadata_props[:]
-    model.doc_string = graph.doc_string = ""
-    noted: Iterable[Any] = (graph, *graph.node, *graph.initializer, *graph.input, *graph.output)
-    for part in noted:
-        del part.metadata_props[:]
-        part.doc_string = ""
 
 
 @torch.no_grad()

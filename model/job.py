@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from model.checkpoint import FORMAT
 from model.data import Labelled
 from model.errors import DataError
 from model.network import NetworkConfig
@@ -35,6 +36,7 @@ def begin_job(
         source: whose vectors training starts from, if anybody's.
     """
     return {
+        "format": FORMAT,
         "name": order.bundle_name,
         "version": order.version,
         "labels": labels,

@@ -127,15 +127,14 @@ class GatedPooling(nn.Module):
     gates, and nothing else: every number handed on is some token's own, so that what follows
     linearly can be told apart by token. In the terms of Alvarez-Melis and Jaakkola (2018) this is a
     self-explaining network. A constant query makes a key projection redundant, so q stands in the
-    space of y; with several queries each has its share of the width. There is no value projection
-    either: x is looked up in a table that is learnt, and with a second map that all tokens share
-    small data is learnt by heart. For the same reason tanh bounds the scores to r = `REACH`.
+    space of y. There is no value projection either: x is looked up in a table that is learnt, and
+    with a second map that all tokens share small data is learnt by heart. For the same reason tanh
+    bounds the scores to r = `REACH`.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(width, heads, bias=False)
+        self.query = nn.Linear(width, 1, bias=False)
         self.gate = nn.Linear(width, width)
         # Begin as a bag of words: every token looked at alike, and taken as it is.
         nn.init.zeros_(self.query.weight)
@@ -143,8 +142,7 @@ class GatedPooling(nn.Module):
         nn.init.ones_(self.gate.bias)
 
     def forward(self, x: Tensor, y: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """x and y (B, T, D) -> what each token hands on (B, T, D) and the weights (B, T, H)."""
-        scores = REACH * torch.tanh(self.query(y) / REACH).transpose(1, 2)  # (B, H, T)
-        weights = softmax(scores, mask[:, None, :]).transpose(1, 2)  # (B, T, H)
-        share = weights.repeat_interleave(x.shape[-1] // self.heads, dim=-1)  # (B, T, D)
-        return share * torch.tanh(self.gate(y)) * x, weights
+        """x and y (B, T, D) -> what each token hands on (B, T, D) and the weights (B, T)."""
+        scores = REACH * torch.tanh(self.query(y).squeeze(2) / REACH)
+        weights = softmax(scores, mask)
+        return weights[:, :, None] * torch.tanh(self.gate(y)) * x, weights

@@ -29,8 +29,6 @@ class NetworkConfig:
     """Heads of a block's self-attention."""
     hidden: int = 256
     """Width of a block's feed-forward layer."""
-    pooling_heads: int = 1
-    """Learned queries of the attention pooling."""
     context_teaches: bool = False
     """Whether a token's vector is learnt from how other tokens are taken beside it, too."""
     dropout: float = 0.1
@@ -40,9 +38,8 @@ class NetworkConfig:
             least = 0 if name in {"blocks", "dropout", "context_teaches"} else 1
             if value < least:
                 raise ValueError(f"{name} is {value}; it must be {least} or more")
-        for heads in (self.heads, self.pooling_heads):
-            if self.width % heads:
-                raise ValueError(f"width {self.width} is not a multiple of {heads} heads")
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of {self.heads} heads")
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ class Network(nn.Module):
             for _ in range(config.blocks)
         )
         self.norm = nn.LayerNorm(config.width)
-        self.pooling = GatedPooling(config.width, config.pooling_heads)
+        self.pooling = GatedPooling(config.width)
         self.head = nn.Linear(config.width, config.classes)
 
     def embed(self, ids: Tensor) -> Tensor:
@@ -99,8 +96,8 @@ class Network(nn.Module):
         y = self.locate(x.detach() if apart else x)
         for block in self.blocks:
             y = block(y, mask)
-        handed, weights = self.pooling(x, self.norm(y), mask)  # (B, T, D), (B, T, H)
-        return handed, weights.mean(dim=-1)
+        handed: tuple[Tensor, Tensor] = self.pooling(x, self.norm(y), mask)
+        return handed
 
     def forward(self, ids: Tensor, vectors: Tensor | None = None) -> Output:
         """Classify token ids (B, T); `vectors` as in `hand_on`."""

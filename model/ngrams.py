@@ -35,12 +35,16 @@ class NgramSizes:
         return max(1, NUMBERS // self.classes)
 
 
+BEFORE, OWN = 1_000_003, 8_191
+"""Primes that a pair's two ids are multiplied by before they are added."""
+
+
 def pair_rows(before: Any, ids: Any, rows: int) -> Any:
     """Which row of the table stands for a token with the one before it; tensors or arrays.
 
     Nobody could list all pairs: some share a row. What begins a text has padding, 0, before it.
     """
-    return (before * 1_000_003 + ids * 8_191) % rows
+    return (before * BEFORE + ids * OWN) % rows
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from model.classifier import Classifier, softmax
 from model.data import Labelled, label_ids
 from model.dataset import encode
 from model.evaluate import evaluate
-from model.export import ShippedNetwork, check_parity, to_onnx
+from model.export import ShippedNetwork, check_parity
+from model.graph import to_onnx
 from model.network import Network
 from model.ngrams import Ngrams
 from model.tokenizer import Tokenizer

@@ -153,13 +153,13 @@ def assert_pooling(scores: Array, weights: Array, gates: Array, handed: Array) -
 @torch.no_grad()
 def test_pooling_and_contributions() -> None:
     assert "a gate of g = tanh(1 - y)" in TEXT
-    pooling = GatedPooling(width=2, heads=1).double()
+    pooling = GatedPooling(width=2).double()
     pooling.query.weight.copy_(torch.from_numpy(POOLING_QUERY)[None])
     pooling.gate.weight.copy_(-torch.eye(2))
     pooling.gate.bias.fill_(1)
     handed, weights = pooling(OWN[None], CONTEXT[None], EVERY[None])
     scores, gates = pooling.query(CONTEXT)[:, 0], torch.tanh(pooling.gate(CONTEXT))
-    assert_pooling(scores.numpy(), weights[0, :, 0].numpy(), gates.numpy(), handed[0].numpy())
+    assert_pooling(scores.numpy(), weights[0].numpy(), gates.numpy(), handed[0].numpy())
 
 
 def test_pooling_and_contributions_by_hand() -> None:

@@ -15,9 +15,10 @@ from model.checkpoint import NGRAMS, Checkpoint
 from model.classifier import Classifier
 from model.data import read_labelled
 from model.errors import DataError, InferenceError
-from model.export import ShippedNetwork, check_parity, to_onnx
+from model.export import ShippedNetwork, check_parity
 from model.faithfulness import Subject
 from model.gradients import integrate, load_network
+from model.graph import OPSET, to_onnx
 from model.network import Network, NetworkConfig
 from model.pipeline import export_checkpoint
 from tests.command import ROOT, heed
@@ -118,7 +119,7 @@ def test_padding_is_exactly_zero(trained: Path) -> None:
 
 def test_the_graph(trained: Path) -> None:
     model = onnx.load_from_string(Bundle.load(trained).model)
-    assert [(o.domain, o.version) for o in model.opset_import] == [("", 20)]
+    assert [(o.domain, o.version) for o in model.opset_import] == [("", OPSET)]
     assert not model.functions
     dims = [
         [d.dim_param or d.dim_value for d in each.type.tensor_type.shape.dim]
@@ -145,8 +146,7 @@ def test_other_sizes(blocks: int, max_tokens: int) -> None:
     import onnxruntime as ort
 
     sizes = NetworkConfig(
-        vocabulary=50, classes=5, max_tokens=max_tokens, width=6, heads=2,
-        pooling_heads=3, blocks=blocks,
+        vocabulary=50, classes=5, max_tokens=max_tokens, width=6, heads=2, blocks=blocks,
     )  # fmt: skip
     network = ShippedNetwork(Network(sizes))
     session = ort.InferenceSession(to_onnx(network))

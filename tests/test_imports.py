@@ -10,7 +10,7 @@ import pytest
 
 from tests.command import ROOT
 
-TRAINING = {"torch", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib", "polars"}
+TRAINING = {"torch", "onnx", "sklearn", "scipy", "matplotlib", "polars"}
 SERVING = {"fastapi", "uvicorn", "onnxruntime", "tokenizers"}
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from model.bundle import Bundle
-from model.checkpoint import STATE, Checkpoint
+from model.checkpoint import JOB, STATE, Checkpoint
 from model.data import read_labelled
 from model.dataset import Dataset, encode
 from model.errors import DataError
@@ -115,6 +115,12 @@ def test_a_damaged_state_is_one_sentence(tmp_path: Path, dataset: Dataset) -> No
     (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:-8])
     with pytest.raises(DataError, match="damaged"):
         checkpoint.best()
+
+
+def test_a_checkpoint_of_another_version_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / JOB).write_text('{"format": 1, "network": {"pooling_heads": 1}}')
+    with pytest.raises(DataError, match="of another version of Heed"):
+        Checkpoint(tmp_path).job()
 
 
 def test_another_seed_gives_other_tensors(dataset: Dataset) -> None:
