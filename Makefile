@@ -38,9 +38,13 @@ data: $(VENV)/.dev ## fetch the public sets of the three bundles to data/, for `
 
 train: train-sentiment train-intents train-sentiment-zh ## train the bundles sentiment, intents and sentiment-zh from DATA and ENCODER
 
-train-sentiment: $(VENV)/.dev
+runs/imdb_dev.csv.gz: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.aside $(DATA)/imdb/train.csv.gz 1000 $@
+
+train-sentiment: runs/imdb_dev.csv.gz
 	$(BIN)/heed train $(DATA)/sst2/train_phrases.csv.gz $(DATA)/imdb/train.csv.gz \
-	  --dev $(DATA)/sst2/dev.csv.gz --test $(DATA)/sst2/test.csv.gz --name sentiment --version 2.1.0 \
+	  --dev $(DATA)/sst2/dev.csv.gz --dev $< \
+	  --test $(DATA)/sst2/test.csv.gz --name sentiment --version 3.0.0 \
 	  --data-name "SST-2 phrases and IMDB reviews" \
 	  --terms "no licence stated for either; weights trained on them are widely published" \
 	  --init-embeddings $(ENCODER) --teacher $(ENCODER) --epochs 6 \

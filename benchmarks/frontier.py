@@ -88,7 +88,7 @@ def _draw(name: str, folder: Path, out: Path) -> Comparison:
                 "epochs": EPOCHS[name],
                 "hidden": 2 * configuration.width,
             }
-            order = Order((folder / train,), bundle, folder / dev, chosen=sizes)
+            order = Order((folder / train,), bundle, (folder / dev,), chosen=sizes)
             train_bundle(order, lambda _: None)
     rows = read_labelled(folder / train)
     held_out = read_labelled(folder / dev)

@@ -67,12 +67,16 @@ def _write(found: Sequence[Comparison], out: Path) -> None:
 
 def _order(name: str, asked: argparse.Namespace) -> Order:
     if name == OWN:
-        return Order(tuple(asked.train), asked.out, dev=asked.dev, test=asked.test)
+        return Order(tuple(asked.train), asked.out, dev=_one(asked.dev), test=asked.test)
     if name not in SETS:
         raise HeedError(f"no such set; there is {', '.join(SETS)}, and {OWN} with --train")
     train, dev, test = (asked.data / name / file if file else None for file in SETS[name])
     assert train is not None
-    return Order((train,), asked.out, dev=dev, test=test)
+    return Order((train,), asked.out, dev=_one(dev), test=test)
+
+
+def _one(path: Path | None) -> tuple[Path, ...]:
+    return (path,) if path else ()
 
 
 def _methods(name: str, rows: Rows, asked: argparse.Namespace) -> Iterator[Method | str]:

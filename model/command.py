@@ -34,7 +34,10 @@ def train(
     ],
     out: Folder,
     dev: Annotated[
-        Path | None, typer.Option(help="Rows to tune on; else some are set aside.")
+        list[Path] | None,
+        typer.Option(
+            help="Rows to tune on, of several files if given so; else some are set aside."
+        ),
     ] = None,
     test: Annotated[Path | None, typer.Option(help="Rows to report on, once, at the end.")] = None,
     text_column: Annotated[str, typer.Option(help="Column of the text.")] = "text",
@@ -119,9 +122,9 @@ def train(
         "attention_guidance": attention_guidance,
     }  # fmt: skip
     order = Order(
-        tuple(data), out, dev, test, text_column, label_column, name, version, data_name, terms,
-        checkpoint, resume, logdir, force, init_embeddings, teacher, unlabelled,
-        target_precision, out_of_scope, tune,
+        tuple(data), out, tuple(dev or ()), test, text_column, label_column, name, version,
+        data_name, terms, checkpoint, resume, logdir, force, init_embeddings, teacher,
+        unlabelled, target_precision, out_of_scope, tune,
         command=shlex.join(["heed", *sys.argv[1:]]),
         chosen={key: value for key, value in sizes.items() if value is not None},
     )  # fmt: skip

@@ -33,6 +33,11 @@ class Labelled:
     files: Sequence[Path] | None = None
     """The file of each text, where they are of several."""
 
+    @property
+    def sources(self) -> list[Path]:
+        """The files that the texts are of."""
+        return list(dict.fromkeys(self.files or [self.path]))
+
     def where(self, position: int) -> str:
         """The file and row of a text, to begin an error's sentence with."""
         file = self.files[position] if self.files else self.path

@@ -1,5 +1,6 @@
 """What `heed train` is asked for, and the rows that it reads for it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ class Order:
     data: tuple[Path, ...]
     """Files of labelled text, or public sets by name, read one after another."""
     out: Path
-    dev: Path | None = None
+    dev: tuple[Path, ...] = ()
+    """Files read one after another; none: some rows are set aside."""
     test: Path | None = None
     text_column: str = "text"
     label_column: str = "label"
@@ -74,7 +76,7 @@ class Order:
     @property
     def data_files(self) -> str:
         """The names of the files, to speak of them in a sentence."""
-        return " and ".join(title(path) for path in self.data)
+        return _titles(self.data)
 
     @property
     def bundle_name(self) -> str:
@@ -112,49 +114,59 @@ def read_rows(order: Order) -> Rows:
     def read(path: Path) -> Labelled:
         return read_labelled(path, order.text_column, order.label_column)
 
+    def held_out(part: Part, named: tuple[Path, ...]) -> Labelled | None:
+        paths = [in_split(path, part) for path in named]
+        if not paths and len(order.data) == 1:
+            paths = list(filter(None, [beside(order.data[0], part, order.label_column)]))
+        found = concatenate([read(path) for path in paths]) if paths else None
+        if found:
+            label_ids(found, labels)  # refuses one that is unknown
+        return found
+
     whole = concatenate([read(path) for path in order.data])
     labels = sorted(set(whole.labels))
     if len(labels) < 2:
         raise DataError(
             f"{whole.path}: every row has the label {labels[0]!r}; a classifier needs two or more"
         )
-    dev_path = _held_out(order, order.dev, "dev")
-    test_path = _held_out(order, order.test, "test")
-    if dev_path:
-        rest, dev = whole, read(dev_path)
+    rest, notes = whole, list[str]()
+    dev = held_out("dev", order.dev)
+    test = held_out("test", (order.test,) if order.test else ())
+    if dev:
+        rest = _apart(rest, dev, notes)
     else:
         rest, dev = split(whole, dev_fraction(len(whole.texts)), order.chosen.get("seed") or 0)
-    test = read(test_path) if test_path else None
-    notes = []
-    for part in filter(None, (dev, test)):
-        label_ids(part, labels)
-        if part.path not in order.data and (known := standing_in(part, whole)):
-            notes.append(
-                f"Texts of {part.path.name} that {order.data_files} has too: {known:,} of "
-                f"{len(part.texts):,}."
-            )
     if test:
-        fair = without(rest, test)
-        if dropped := len(rest.texts) - len(fair.texts):
-            notes.append(
-                f"Rows of {order.data_files} left out of training, because {test.path.name} has "
-                f"their text: {dropped:,}."
-            )
-        rest = fair
+        rest = _apart(rest, test, notes)
     unlabelled, out_of_scope = (
         read_texts(path, order.text_column) if path else None
         for path in (order.unlabelled, order.out_of_scope)
     )
     if unlabelled:
-        held_out = {text for part in filter(None, (dev, test)) for text in part.texts}
+        known = {text for part in filter(None, (dev, test)) for text in part.texts}
         unlabelled = unlabelled.take(
-            place for place, text in enumerate(unlabelled.texts) if text not in held_out
+            place for place, text in enumerate(unlabelled.texts) if text not in known
         )
     return Rows(rest, dev, test, unlabelled, out_of_scope, notes)
 
 
-def _held_out(order: Order, path: Path | None, part: Part) -> Path | None:
-    """Where the rows for a purpose are, if there are some."""
-    if path:
-        return in_split(path, part)
-    return beside(order.data[0], part, order.label_column) if len(order.data) == 1 else None
+def _apart(rows: Labelled, held_out: Labelled, notes: list[str]) -> Labelled:
+    """The training rows whose text is not held out, and a note of what both have."""
+    if not {*held_out.sources} - {*rows.sources}:
+        return rows
+    theirs, ours = _titles(held_out.sources), _titles(rows.sources)
+    if known := standing_in(held_out, rows):
+        notes.append(
+            f"Texts of {theirs} that stand in {ours}, too: {known:,} of {len(held_out.texts):,}."
+        )
+    rest = without(rows, held_out)
+    if dropped := len(rows.texts) - len(rest.texts):
+        notes.append(
+            f"Rows of {ours} left out of training, because their text stands in {theirs}: "
+            f"{dropped:,}."
+        )
+    return rest
+
+
+def _titles(paths: Iterable[Path]) -> str:
+    return " and ".join(map(title, paths))

@@ -64,7 +64,8 @@ def test_training_and_evaluation_by_name(make_set: Make, tmp_path: Path) -> None
     heed("train", name, "--out", out, *columns, "--epochs", 1, "--width", 8, "--heads", 2)
     config = Bundle.load(out).config
     assert config.labels == NAMES
-    assert config.training["rows"] == {"train": 60, "dev": 20, "test": 30}
+    # One of the 60 stands in dev, too.
+    assert config.training["rows"] == {"train": 59, "dev": 20, "test": 30}
     assert config.training["data"] == str(name).removeprefix("hf:")
     done = heed("evaluate", out, name, "--json", *columns)
     found = json.loads(done.stdout)

@@ -97,7 +97,7 @@ def test_unbalanced_labels_text_labels_columns_and_curves(tmp_path: Path) -> Non
         *("--text-column", "words", "--label-column", "kind", "--max-tokens", 1),
         *("--test", tmp_path / "test.jsonl", "--logdir", tmp_path / "curves"),
     )
-    assert "Texts of test.jsonl that rare.csv has too: 5 of 5." in done.stderr
+    assert "Texts of test.jsonl that stand in rare.csv, too: 5 of 5." in done.stderr
     assert "epoch 2/2" in done.stderr
     config = Bundle.load(tmp_path / "rare").config
     assert config.labels == ["0", "1", "2"]
