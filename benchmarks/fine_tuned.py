@@ -45,6 +45,7 @@ class FineTuned:
         encoder = read_encoder(source, "--encoder")
         teacher = Teacher(encoder, classes)
         teacher.load_state_dict(Checkpoint(checkpoint, TEACHER).best())
+        teacher.halved = False  # its ONNX is float32, as people serve it
         self._tokenizer = encoder.tokenizer.backend_tokenizer
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(LONGEST)

@@ -23,7 +23,7 @@ from model.tokenizer import Tokenizer
 
 MOST_OF_EACH = 10
 """New texts for each row, at most."""
-MOST_WORDS = 3_000_000
+MOST_WORDS = 4_000_000
 """Words of short rows and new texts: what a teacher labels in about the time it takes to train."""
 LONG = 128
 """Tokens of a text that is longer than what a teacher reads at once."""

@@ -30,7 +30,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from model.errors import DataError
-from model.ngrams import Ngrams, NgramSizes
+from model.ngrams import Ngrams
 
 JOB, TOKENIZER, DEV, STATE = "job.json", "tokenizer.json", "dev.jsonl", "state.safetensors"
 OUT_OF_SCOPE = "out_of_scope.jsonl"
@@ -167,13 +167,11 @@ class Checkpoint:
         tensors = {f"ngrams.{name}": tensor for name, tensor in ngrams.state_dict().items()}
         self._save(self.path / NGRAMS, tensors, {})
 
-    def ngrams(self, sizes: NgramSizes) -> Ngrams | None:
+    def ngrams(self) -> Ngrams | None:
         """What the last `save_ngrams` was given, if there was one."""
         if not (self.path / NGRAMS).exists():
             return None
-        ngrams = Ngrams(sizes)
-        ngrams.load_state_dict(self._tensors(self.path / NGRAMS)[0]["ngrams"])
-        return ngrams
+        return Ngrams.of(self._tensors(self.path / NGRAMS)[0]["ngrams"])
 
     @property
     def due(self) -> bool:

@@ -19,7 +19,6 @@ from model.errors import DataError
 from model.export import ShippedNetwork
 from model.faithfulness import Subject
 from model.network import Network, NetworkConfig
-from model.ngrams import NgramSizes
 from model.tokenizer import length_batches, pad
 
 STEPS = 50
@@ -43,7 +42,7 @@ def load_network(folder: Path, bundle: Bundle) -> ShippedNetwork:
     sizes = NetworkConfig(**job["network"])
     network = Network(sizes)
     network.load_state_dict(checkpoint.best())
-    ngrams = checkpoint.ngrams(NgramSizes(sizes.vocabulary, sizes.classes))
+    ngrams = checkpoint.ngrams()
     mixture = bundle.config.training.get("mixture", (1.0, 0.0))
     shipped = ShippedNetwork(network, ngrams, mixture).requires_grad_(False)
     if not np.allclose(shipped.head.bias, bundle.config.bias, atol=1e-5):

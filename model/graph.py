@@ -81,6 +81,17 @@ _POOLING = """
     token_logits = MatMul (gated, head_weight)
     {contributions} = Mul (token_logits, shares)
 """
+_SAYS = "says = Add (token_says, pair_says)"
+_LONG_SAYS = """
+    log_count = Log (count)
+    from_short = Sub (log_count, short)
+    to_long = Mul (from_short, rise)
+    gate_of_long = Clip (to_long, nil, unit)
+    long_codes = Gather (long, token_row)
+    long_says = DequantizeLinear <axis = 2> (long_codes, ngram_scale)
+    more = Mul (long_says, gate_of_long)
+    says = Sum (token_says, pair_says, more)
+"""
 _NGRAMS = """
     before = Pad (input_ids, one_on)
     before_key = Mul (before, before_factor)
@@ -92,10 +103,10 @@ _NGRAMS = """
     token_codes = Gather (tokens, token_row)
     pair_says = DequantizeLinear <axis = 2> (pair_codes, ngram_scale)
     token_says = DequantizeLinear <axis = 2> (token_codes, ngram_scale)
-    says = Add (token_says, pair_says)
     is_said = Unsqueeze (is_token, one)
     ones = Cast <to = 1> (is_said)
     count = ReduceSum (ones, two)
+    {says}
     root = Pow (count, minus_half)
     weight = Mul (ones, root)
     ngram_sums = MatMul (weight, says)
@@ -116,7 +127,7 @@ def to_onnx(network: ShippedNetwork) -> bytes:
         body += _BLOCK.format(n=n, next=n + 1, heads=sizes.heads, epsilon=network.norm.eps)
     body += _POOLING.format(blocks=sizes.blocks, epsilon=network.norm.eps, **ends)
     if bag:
-        body += _NGRAMS
+        body += _NGRAMS.format(says=_LONG_SAYS if bag.sizes.lengths else _SAYS)
     logits, attention, contributions = OUTPUTS
     graph = parse_graph(
         f"heed (int64[batch, tokens] {INPUT}) => (float[batch, {sizes.classes}] {logits}, "
@@ -185,6 +196,15 @@ def _constants(network: ShippedNetwork) -> dict[str, NDArray[Any]]:
             "ngram_scale": bag.scale,
             "minus_half": torch.tensor(-0.5),
         }
+        if bag.sizes.lengths:
+            short, long = bag.lengths.log()
+            found |= {
+                "long": bag.long,
+                "short": short,
+                "rise": 1 / (long - short),
+                "nil": torch.tensor(0.0),
+                "unit": torch.tensor(1.0),
+            }
     return {name: tensor.detach().numpy() for name, tensor in found.items()}
 
 

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,13 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from model.dataset import Dataset
-from model.ngrams import Ngrams, NgramSizes, pair_rows
+from model.ngrams import Ngrams, NgramSizes, long_share, pair_rows
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 """Inverse strengths of the regularisation, tried in this order until dev gets worse."""
+SPREAD = 4
+"""From which on a token may say something else in long texts: the tokens that a tenth of the rows
+exceed, over those that a tenth do not reach."""
 STEPS = 100
 """Most steps down to the least loss."""
 MOST_TOKENS = 8_000_000
@@ -41,15 +45,16 @@ def fit_ngrams(
 ) -> Ngrams:
     """Fit each class's score of a text of n tokens,
 
-        b_c + (1 / sqrt(n)) sum_t (idf_t beta[t, c] + idf_p gamma[p, c] + v_t . w_c)
+        b_c + (1 / sqrt(n)) sum_t (idf_t (beta[t, c] + g(n) delta[t, c]) + idf_p gamma[p, c]
+                                   + v_t . w_c)
 
     Here p is the row of the pair that ends at t, idf_t = log((1 + N) / (1 + n_t)) + 1 for a token
     that stands in n_t of N texts, idf_p the same of pairs, and v_t, where vectors are given, known
     beforehand, so that tokens that the rows do not show say something, too; a token that has no
-    row in the table says nothing.
+    row in the table says nothing. There is a delta where lengths differ by `SPREAD`, see `Ngrams`.
 
     Args:
-        sizes: of what is made.
+        sizes: of what is made, less the lengths.
         data: rows to fit.
         dev: rows that choose the regularisation, by cross-entropy.
         table: (V, D) what the tokens mean by themselves, principal components in order; None:
@@ -57,6 +62,8 @@ def fit_ngrams(
         weights: what a row of each class weighs; None: all alike.
         seed: decides which rows are taken where there are too many.
     """
+    short, long = np.percentile(data.lengths, (10, 90)).tolist()
+    sizes = replace(sizes, lengths=(short, long) if long >= SPREAD * short else None)
     data = draw(data, min(MOST_TOKENS, MOST_TERMS // sizes.classes), seed)
     kept = _most_used(data, sizes)
     known = np.zeros((sizes.vocabulary, 0), dtype=np.float32)
@@ -65,7 +72,11 @@ def fit_ngrams(
         known = np.zeros((sizes.vocabulary, min(most, table.shape[1])), dtype=np.float32)
         known[kept] = table[kept, :most].numpy()
         known = known / np.sqrt(np.square(_meant(data, known)).sum(axis=1).mean())
-    columns = np.append(kept, sizes.vocabulary + np.arange(sizes.pairs))
+    pairs, of_long = (
+        sizes.vocabulary + np.arange(sizes.pairs),
+        sizes.vocabulary + sizes.pairs + kept,
+    )
+    columns = np.concatenate([kept, pairs, of_long] if sizes.lengths else [kept, pairs])
     counts = _counts(sizes, data)[:, columns]
     texts = np.bincount(counts.indices, minlength=len(columns))
     seen = np.flatnonzero(texts)  # of the columns
@@ -109,17 +120,28 @@ def _most_used(data: Dataset, sizes: NgramSizes) -> NDArray[np.int64]:
 
 
 def _counts(sizes: NgramSizes, data: Dataset) -> sp.csr_matrix:
-    """How often each token and each pair stands in each text, over sqrt(n): (N, V + K)."""
+    """How often each token and each pair stands in each text, over sqrt(n): (N, V + K).
+
+    With lengths, (N, V + K + V): how often a token does, times g(n).
+    """
     ids = data.ids.astype(np.int64)
     before = np.roll(ids, 1)
     before[data.starts[:-1]] = 0
-    pairs = sizes.vocabulary + pair_rows(before, ids, sizes.pairs)
-    places = np.stack([ids, pairs], axis=1).ravel()
-    values = np.repeat(data.lengths**-0.5, 2 * data.lengths).astype(np.float32)
-    shape = (len(data), sizes.vocabulary + sizes.pairs)
-    counts = sp.csr_matrix((values, places, 2 * data.starts), shape=shape)
-    counts.sum_duplicates()
-    return counts
+    places = [ids, sizes.vocabulary + pair_rows(before, ids, sizes.pairs)]
+    share = data.lengths**-0.5
+    values = [share, share]
+    if sizes.lengths:
+        places.append(sizes.vocabulary + sizes.pairs + ids)
+        counts = torch.from_numpy(data.lengths)
+        values.append(share * long_share(counts, *torch.tensor(sizes.lengths)).numpy())
+    each = np.repeat(np.stack(values, axis=1), data.lengths, axis=0).astype(np.float32)
+    shape = (len(data), sizes.vocabulary + sizes.pairs + (len(places) == 3) * sizes.vocabulary)
+    found = sp.csr_matrix(
+        (each.ravel(), np.stack(places, axis=1).ravel(), len(places) * data.starts), shape=shape
+    )
+    found.sum_duplicates()
+    found.eliminate_zeros()
+    return found
 
 
 def _meant(data: Dataset, known: Floats) -> Floats:
@@ -157,14 +179,15 @@ def _fit(
 def _in_eight_bits(
     sizes: NgramSizes, kept: NDArray[np.int64], scores: Floats, bias: Floats
 ) -> Ngrams:
-    """Scores of kept tokens and of pairs (V' + K, C), less what all classes have in common."""
+    """Scores of columns, see `fit_ngrams`, (V' + K + V', C), less what all classes have alike."""
     scores = scores - scores.mean(axis=1, keepdims=True)
     scale = np.maximum(np.abs(scores).max(axis=0), 1e-9) / 127  # (C,)
-    tokens, pairs = np.split(np.rint(scores / scale).astype(np.int8), [len(kept)])
+    tables = np.split(np.rint(scores / scale).astype(np.int8), [len(kept), len(kept) + sizes.pairs])
     ngrams = Ngrams(sizes)
     ngrams.rows[torch.from_numpy(kept)] = torch.arange(len(kept), dtype=torch.int32)
-    ngrams.tokens.copy_(torch.from_numpy(tokens))
-    ngrams.pairs.copy_(torch.from_numpy(pairs))
+    names = ("tokens", "pairs", "long") if sizes.lengths else ("tokens", "pairs")
+    for name, table in zip(names, tables, strict=False):
+        getattr(ngrams, name).copy_(torch.from_numpy(table))
     ngrams.scale.copy_(torch.from_numpy(scale))
     ngrams.bias.copy_(torch.from_numpy(bias - bias.mean()))
     return ngrams

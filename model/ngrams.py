@@ -5,6 +5,7 @@ what "wide" is in wide and deep learning (Cheng et al. 2016): it learns by heart
 to find out, and is as easily told apart by token.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ class NgramSizes:
     vocabulary: int
     """Of the tokenizer; id 0 is padding."""
     classes: int
+    lengths: tuple[float, float] | None = None
+    """Tokens of a short and of a long text, where one score a token is not enough for both."""
 
     @property
     def tokens(self) -> int:
@@ -47,6 +50,11 @@ def pair_rows(before: Any, ids: Any, rows: int) -> Any:
     return (before * BEFORE + ids * OWN) % rows
 
 
+def long_share(count: Tensor, short: Tensor, long: Tensor) -> Tensor:
+    """g(n): how much a text of so many tokens is a long one, from 0 to 1."""
+    return ((count / short).log() / (long / short).log()).clamp(0, 1)
+
+
 @dataclass(frozen=True)
 class Scores:
     """What the bag says of a batch: (B, C)."""
@@ -57,35 +65,61 @@ class Scores:
 class Ngrams(nn.Module):
     """Token ids (B, T) in, `Scores` out. Nothing in it is learnt by descent, see `fit_ngrams`.
 
-    logits = bias + (scale / sqrt(n)) sum_t (tokens[row of id_t] + pairs[row of id_(t-1), id_t])
+    logits = bias + (scale / sqrt(n))
+             sum_t (tokens[row of id_t] + pairs[row of id_(t-1), id_t] + g(n) long[row of id_t])
 
     with n the tokens of the text: between a sum, by which a long text would be surer of everything,
     and a mean, by which it could be sure of nothing. The tables are in 8 bits.
+
+    A word says less in a long text than in a phrase. Where lengths differ much, each token has what
+    it says more, or less, in long ones: g rises with log n from 0 for a short text to 1 for a long
+    one, `lengths` of the sizes. Shared weights beside those of a domain are due to Daumé (2007);
+    length stands for the domain, which nobody tells when a text is sent.
     """
 
     rows: Tensor
     tokens: Tensor
     pairs: Tensor
+    long: Tensor
+    lengths: Tensor
     scale: Tensor
     bias: Tensor
 
     def __init__(self, sizes: NgramSizes) -> None:
         super().__init__()
+        self.sizes = sizes
         classes = sizes.classes
         self.register_buffer("rows", torch.zeros(sizes.vocabulary, dtype=torch.int32))
         self.register_buffer("tokens", torch.zeros(sizes.tokens, classes, dtype=torch.int8))
         self.register_buffer("pairs", torch.zeros(sizes.pairs, classes, dtype=torch.int8))
+        if sizes.lengths:
+            self.register_buffer("long", torch.zeros(sizes.tokens, classes, dtype=torch.int8))
+            self.register_buffer("lengths", torch.tensor(sizes.lengths))
         self.register_buffer("scale", torch.zeros(classes))
         self.register_buffer("bias", torch.zeros(classes))
+
+    @classmethod
+    def of(cls, tensors: dict[str, Tensor]) -> "Ngrams":
+        """The one whose `state_dict` this is."""
+        lengths = tensors.get("lengths")
+        spread = None if lengths is None else (lengths[0].item(), lengths[1].item())
+        ngrams = cls(NgramSizes(len(tensors["rows"]), len(tensors["bias"]), spread))
+        ngrams.load_state_dict(tensors)
+        return ngrams
 
     def say(self, ids: Tensor) -> Tensor:
         """What each token says for each class, (B, T, C); 0 at padding."""
         before = F.pad(ids, (1, 0))[:, :-1]
-        of_tokens = F.embedding(F.embedding(ids, self.rows[:, None]).squeeze(2), self.tokens)
+        rows = F.embedding(ids, self.rows[:, None]).squeeze(2)
         of_pairs = F.embedding(pair_rows(before, ids, len(self.pairs)), self.pairs)
+        said = F.embedding(rows, self.tokens).float() + of_pairs.float()
         mask = (ids != 0).float()
-        share = (mask * mask.sum(dim=1, keepdim=True) ** -0.5)[:, :, None]  # (B, T, 1)
-        return (of_tokens.float() + of_pairs.float()) * (share * self.scale)
+        count = mask.sum(dim=1, keepdim=True)  # (B, 1)
+        if self.sizes.lengths:
+            gate = long_share(count, *self.lengths)[:, :, None]
+            said = said + gate * F.embedding(rows, self.long).float()
+        share = (mask * count**-0.5)[:, :, None]  # (B, T, 1)
+        return said * (share * self.scale)
 
     def forward(self, ids: Tensor) -> Scores:
         """Classify token ids (B, T)."""
@@ -93,8 +127,7 @@ class Ngrams(nn.Module):
 
     def times(self, factor: float) -> "Ngrams":
         """The same with all it says multiplied."""
-        copy = Ngrams(NgramSizes(len(self.rows), len(self.bias)))
-        copy.load_state_dict(self.state_dict())
+        copy = deepcopy(self)
         copy.scale *= factor
         copy.bias *= factor
         return copy

@@ -31,6 +31,11 @@ Note = Callable[[str], None]
 """Tells the person at the terminal something, one line."""
 
 
+TAUGHT = {"label_smoothing": 0.0, "dropout": 0.1, "token_dropout": 0.0, "rare_dropout": 0.0}
+"""What a plan has where a teacher labels: soft labels are smooth, there is plenty of text, and what
+is said of a text is no longer true where words of it are left out."""
+
+
 def train_bundle(order: Order, note: Note) -> Bundle:
     """Read, fit, train, export, check and write; see the contract's `heed train`.
 
@@ -58,7 +63,7 @@ def train_bundle(order: Order, note: Note) -> Bundle:
         data = join(data, encode(more, tokenizer, None, longest))
     chosen = {"vocabulary": vocabulary_size(rows.train.texts)} | order.chosen
     if order.teacher:
-        chosen = {"label_smoothing": 0.0} | chosen  # soft labels are smooth
+        chosen = TAUGHT | chosen
     if start.source:
         chosen |= {"vocabulary": tokenizer.vocabulary}
     config = plan(data.lengths.tolist(), len(labels), **chosen)
@@ -90,13 +95,14 @@ def train_bundle(order: Order, note: Note) -> Bundle:
     if checkpoint:
         checkpoint.keep_out_of_scope(_as_jsonl(rows.out_of_scope) if rows.out_of_scope else None)
         checkpoint.amend(job)
-    ngrams = checkpoint.ngrams(_ngram_sizes(sizes)) if checkpoint and begun else None
+    ngrams = checkpoint.ngrams() if checkpoint and begun else None
     begins = not (checkpoint and checkpoint.started)
     if ngrams is None and begins and len(labels) <= MOST_LABELS:
         note("fitting what tokens and pairs of them say by themselves")
         labelled = data.take(np.arange(len(rows.train.texts))) if more.texts else data
         weights = class_weights(np.bincount(labelled.labels).tolist(), config.unbalanced)
-        ngrams = fit_ngrams(_ngram_sizes(sizes), labelled, dev, start.table, weights, config.seed)
+        bag = NgramSizes(sizes.vocabulary, sizes.classes)
+        ngrams = fit_ngrams(bag, labelled, dev, start.table, weights, config.seed)
         if checkpoint:
             checkpoint.save_ngrams(ngrams)
     network = train(
@@ -156,14 +162,10 @@ def export_checkpoint(path: Path, out: Path, *, force: bool) -> Bundle:
     sizes = NetworkConfig(**job["network"])
     network = Network(sizes)
     network.load_state_dict(checkpoint.best())
-    ngrams = checkpoint.ngrams(_ngram_sizes(sizes))
+    ngrams = checkpoint.ngrams()
     outside = read_texts(path / OUT_OF_SCOPE) if (path / OUT_OF_SCOPE).exists() else None
     held_out = HeldOut(read_labelled(path / DEV), None, outside)
     return release(network.eval(), ngrams, tokenizer, job, held_out, out, force=force)
-
-
-def _ngram_sizes(sizes: NetworkConfig) -> NgramSizes:
-    return NgramSizes(sizes.vocabulary, sizes.classes)
 
 
 def _more_text(order: Order, rows: Rows, tokenizer: Tokenizer) -> Labelled:

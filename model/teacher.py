@@ -48,11 +48,13 @@ class Judgement:
 class Teacher(nn.Module):
     """A sentence encoder with a linear layer on the mean of its tokens' vectors.
 
-    Takes the encoder's token ids plus 1, (B, T), so that 0 is padding as in `Network`.
+    Takes the encoder's token ids plus 1, (B, T), so that 0 is padding as in `Network`. Where the
+    processor has units for it, the encoder multiplies in bfloat16: more than twice as fast.
     """
 
     def __init__(self, encoder: Encoder, classes: int) -> None:
         super().__init__()
+        self.halved = bool(torch.cpu.get_capabilities().get("amx_bf16"))
         self.encoder = encoder.network
         self.dropout = nn.Dropout(0.1)
         self.head = nn.Linear(encoder.width, classes)
@@ -60,9 +62,10 @@ class Teacher(nn.Module):
     def forward(self, ids: Tensor) -> Judgement:
         """Classify token ids (B, T)."""
         mask = (ids != 0).long()  # (B, T)
-        states = self.encoder(input_ids=(ids - 1).clamp(min=0), attention_mask=mask)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.halved):
+            states = self.encoder(input_ids=(ids - 1).clamp(min=0), attention_mask=mask)
         share = mask / mask.sum(dim=1, keepdim=True)
-        mean = (share[:, None] @ states.last_hidden_state).squeeze(1)  # (B, D)
+        mean = (share[:, None] @ states.last_hidden_state.float()).squeeze(1)  # (B, D)
         return Judgement(self.head(self.dropout(mean)))
 
 

@@ -20,6 +20,7 @@ from model.faithfulness import Subject
 from model.gradients import integrate, load_network
 from model.graph import OPSET, to_onnx
 from model.network import Network, NetworkConfig
+from model.ngrams import Ngrams, NgramSizes
 from model.pipeline import export_checkpoint
 from tests.command import ROOT, heed
 
@@ -127,9 +128,9 @@ def test_the_graph(trained: Path) -> None:
     ]
     assert dims == [["batch", "tokens"], ["batch", 2], ["batch", "tokens"], ["batch", "tokens", 2]]
     tables = [t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT8]
-    assert len(tables) == 3  # the embeddings, tokens and pairs
+    assert len(tables) == 4  # the embeddings, tokens, pairs, and tokens of long texts
     readers = [node.op_type for node in model.graph.node if {*tables} & {*node.input}]
-    assert readers == ["Gather"] * 3  # only a text's rows are turned back into floats
+    assert readers == ["Gather"] * 4  # only a text's rows are turned back into floats
 
 
 def test_nothing_of_the_machine_is_in_the_files(trained: Path) -> None:
@@ -157,6 +158,32 @@ def test_other_sizes(blocks: int, max_tokens: int) -> None:
         found = session.run(None, {"input_ids": ids.numpy()})
         assert np.abs(found[0] - wanted.logits.numpy()).max() < 1e-5
         assert np.abs(found[2] - wanted.contributions.numpy()).max() < 1e-5
+
+
+@pytest.mark.parametrize("lengths", [None, (2.0, 5.0)])
+def test_a_bag_in_the_graph(lengths: tuple[float, float] | None) -> None:
+    """Texts shorter than the short, longer than the long, and in between; padded and not."""
+    import onnxruntime as ort
+
+    torch.manual_seed(1)
+    bag = Ngrams(NgramSizes(50, 3, lengths))
+    bag.rows.copy_(torch.arange(50))
+    for table in [bag.tokens, bag.pairs, *([bag.long] if lengths else [])]:
+        table.random_(-127, 128)
+    bag.scale.uniform_(0.01, 0.1)
+    bag.bias.normal_()
+    sizes = NetworkConfig(vocabulary=50, classes=3, max_tokens=9, width=8, heads=2)
+    network = ShippedNetwork(Network(sizes), bag, (0.7, 1.3))
+    session = ort.InferenceSession(to_onnx(network))
+    ids = torch.randint(1, 50, (4, 9)) * (torch.arange(9) < torch.tensor([[1], [3], [5], [9]]))
+    with torch.no_grad():
+        wanted = network(ids)
+    logits, _, contributions = session.run(None, {"input_ids": ids.numpy()})
+    np.testing.assert_allclose(logits, wanted.logits, atol=1e-5)
+    np.testing.assert_allclose(contributions, wanted.contributions, atol=1e-5)
+    total = contributions.sum(axis=1) + network.head.bias.detach().numpy()
+    np.testing.assert_allclose(logits, total, atol=1e-5)
+    assert (contributions[ids == 0] == 0).all()
 
 
 def test_gradients_of_both_halves_add_up(shipped: ShippedNetwork) -> None:

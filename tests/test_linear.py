@@ -48,6 +48,26 @@ def test_it_learns_what_only_the_order_tells() -> None:
     assert accuracy(fit_ngrams(NgramSizes(VOCABULARY, 2), data, dev), dev) > 0.95
 
 
+def test_a_token_may_say_the_opposite_in_long_texts() -> None:
+    """Token 1 or 2 stands in each text; in those of 20 tokens they mean what the other means."""
+    random = np.random.default_rng(0)
+
+    def rows(count: int) -> Dataset:
+        labels = random.integers(0, 2, count)
+        lengths = np.where(random.random(count) < 0.5, 2, 20)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        ids = random.integers(3, VOCABULARY, starts[-1]).astype(np.int32)
+        ids[starts[:-1]] = 1 + (labels ^ (lengths > 2))
+        return Dataset(ids, starts, labels)
+
+    ngrams = fit_ngrams(NgramSizes(VOCABULARY, 2), rows(600), dev := rows(200))
+    assert ngrams.sizes.lengths == (2, 20)
+    assert accuracy(ngrams, dev) > 0.9
+    again = Ngrams.of(ngrams.state_dict())
+    assert again.sizes == ngrams.sizes
+    torch.testing.assert_close(logits(again, dev), logits(ngrams, dev))
+
+
 def test_known_vectors_tell_of_tokens_that_no_row_has() -> None:
     """Tokens 1 to 10 mean the one, 11 to 20 the other; the rows have every second of them."""
     random = np.random.default_rng(0)

@@ -48,7 +48,7 @@ def arguments(files: Path, bert: Path) -> list[object]:
 def taught(files: Path, arguments: list[object]) -> Path:
     done = heed(*arguments, "--target-precision", 0.9)
     assert "teacher epoch 1/" in done.stderr
-    assert "the teacher labels 2,688 texts" in done.stderr
+    assert "the teacher labels 2,622 texts" in done.stderr
     assert "Below a probability of " in done.stdout
     return files / "bundle"
 
@@ -57,14 +57,14 @@ def test_a_taught_bundle(taught: Path, files: Path, bert: Path) -> None:
     config = Bundle.load(taught).config
     teacher = config.training["teacher"]
     assert teacher["name"] == bert.name
-    assert (teacher["unlabelled"], teacher["augmented"]) == (48, 2400)
+    assert (teacher["unlabelled"], teacher["augmented"]) == (48, 2340)
     assert config.scores["dev"]["accuracy"] > 0.8
     card = (taught / "README.md").read_text("utf-8")
     assert f"It was taught by {bert.name}, fine-tuned on the training rows to an accuracy" in card
-    assert "48 texts without labels and 2,400 texts made of pieces" in card
+    assert "48 texts without labels and 2,340 texts made of pieces" in card
     saved, accuracy = Checkpoint(files / "checkpoint").soft_labels() or (None, 0)
     assert saved is not None
-    assert saved.shape == (2688, 2)
+    assert saved.shape == (2622, 2)
     assert accuracy == teacher["dev_accuracy"]
 
 
@@ -120,6 +120,7 @@ def test_padded_is_unpadded_and_any_id_may_be_a_token(tmp_path: Path) -> None:
     encoder = read_encoder(str(encoders.roberta(tmp_path)), "--teacher")
     torch.manual_seed(0)
     teacher = Teacher(encoder, 3).eval()
+    teacher.halved = False
     short, long = (
         torch.tensor([encoder.tokenizer(text)["input_ids"]]) + 1
         for text in ("A warm film", "The hotel was dreadful, and I will say so to anyone.")
@@ -131,6 +132,8 @@ def test_padded_is_unpadded_and_any_id_may_be_a_token(tmp_path: Path) -> None:
     states = encoder.network(input_ids=short - 1, attention_mask=torch.ones_like(short))
     mean = states.last_hidden_state.mean(dim=1)
     assert torch.allclose(alone[0], teacher.head(mean), atol=1e-5)
+    teacher.halved = True  # also where the processor has no units for it
+    assert torch.allclose(alone[0], teacher(short).logits, atol=0.02)
 
 
 def test_targets_are_what_the_teacher_and_the_labels_say() -> None:
