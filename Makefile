@@ -47,21 +47,21 @@ train-sentiment: runs/imdb_dev.csv.gz
 	  --test $(DATA)/sst2/test.csv.gz --name sentiment --version 3.0.0 \
 	  --data-name "SST-2 phrases and IMDB reviews" \
 	  --terms "no licence stated for either; weights trained on them are widely published" \
-	  --init-embeddings $(ENCODER) --teacher $(ENCODER) --epochs 6 \
+	  --init-embeddings $(ENCODER) --teacher $(ENCODER) \
 	  --checkpoint runs/sentiment --out bundles/sentiment --force $(ARGS)
 
 train-intents: $(VENV)/.dev
 	$(BIN)/heed train $(DATA)/clinc150/train.csv.gz \
-	  --dev $(DATA)/clinc150/dev.csv.gz --test $(DATA)/clinc150/test.csv.gz --name intents --version 2.0.0 \
+	  --dev $(DATA)/clinc150/dev.csv.gz --test $(DATA)/clinc150/test.csv.gz --name intents --version 3.0.0 \
 	  --data-name "CLINC150 (Larson et al. 2019)" --terms "CC BY 3.0" \
-	  --init-embeddings $(ENCODER) --teacher $(ENCODER) --epochs 8 \
+	  --init-embeddings $(ENCODER) --teacher $(ENCODER) \
 	  --out-of-scope $(DATA)/clinc150/oos_dev.csv.gz \
 	  --checkpoint runs/intents --out bundles/intents --force $(ARGS)
 
 train-sentiment-zh: $(VENV)/.dev
 	$(BIN)/heed train $(DATA)/chnsenticorp/train.csv.gz \
 	  --dev $(DATA)/chnsenticorp/dev_clean.csv.gz --test $(DATA)/chnsenticorp/test_clean.csv.gz \
-	  --name sentiment-zh --version 2.0.0 --data-name "ChnSentiCorp (Tan and Zhang 2008)" \
+	  --name sentiment-zh --version 3.0.0 --data-name "ChnSentiCorp (Tan and Zhang 2008)" \
 	  --terms "no licence stated; weights trained on it are widely published" \
 	  --checkpoint runs/sentiment-zh --out bundles/sentiment-zh --force $(ARGS)
 

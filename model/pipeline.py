@@ -31,11 +31,6 @@ Note = Callable[[str], None]
 """Tells the person at the terminal something, one line."""
 
 
-TAUGHT = {"label_smoothing": 0.0, "dropout": 0.1, "token_dropout": 0.0, "rare_dropout": 0.0}
-"""What a plan has where a teacher labels: soft labels are smooth, there is plenty of text, and what
-is said of a text is no longer true where words of it are left out."""
-
-
 def train_bundle(order: Order, note: Note) -> Bundle:
     """Read, fit, train, export, check and write; see the contract's `heed train`.
 
@@ -62,11 +57,10 @@ def train_bundle(order: Order, note: Note) -> Bundle:
     if more.texts:
         data = join(data, encode(more, tokenizer, None, longest))
     chosen = {"vocabulary": vocabulary_size(rows.train.texts)} | order.chosen
-    if order.teacher:
-        chosen = TAUGHT | chosen
     if start.source:
         chosen |= {"vocabulary": tokenizer.vocabulary}
-    config = plan(data.lengths.tolist(), len(labels), **chosen)
+    taught = order.teacher is not None
+    config = plan(data.lengths.tolist(), len(labels), taught=taught, **chosen)
     data, dev = data.cut(config.max_tokens), dev.cut(config.max_tokens)
     sizes = config.network(tokenizer.vocabulary, len(labels))
     job = begin_job(order, config, sizes, labels, rows, more, start.source)
