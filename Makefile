@@ -38,8 +38,8 @@ data: $(VENV)/.dev ## fetch the public sets of the three bundles to data/, for `
 
 train: train-sentiment train-intents train-sentiment-zh ## train the bundles sentiment, intents and sentiment-zh from DATA and ENCODER
 
-runs/imdb_dev.csv.gz: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.aside $(DATA)/imdb/train.csv.gz 1000 $@
+runs/imdb_dev.csv.gz: $(DATA)/imdb/train.csv.gz | $(VENV)/.dev
+	$(BIN)/python -m benchmarks.aside $< 1000 $@
 
 train-sentiment: runs/imdb_dev.csv.gz
 	$(BIN)/heed train $(DATA)/sst2/train_phrases.csv.gz $(DATA)/imdb/train.csv.gz \

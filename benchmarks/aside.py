@@ -5,12 +5,13 @@ Draws them at random, the same each time. `heed train FILE --dev OUT` then does 
 
 import argparse
 import random
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import polars as pl
-
+from benchmarks.public import write_rows
 from model.data import read_labelled
+from model.errors import DataError, HeedError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,11 +21,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("out", type=Path)
     asked = parser.parse_args(arguments)
-    rows = read_labelled(asked.file)
-    drawn = rows.take(sorted(random.Random(0).sample(range(len(rows.texts)), asked.count)))
-    asked.out.parent.mkdir(parents=True, exist_ok=True)
-    frame = pl.DataFrame({"text": drawn.texts, "label": drawn.labels})
-    frame.write_csv(asked.out, compression="gzip")
+    try:
+        set_aside(asked.file, asked.count, asked.out)
+    except HeedError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def set_aside(file: Path, count: int, out: Path) -> None:
+    """Raises `DataError` where the file cannot be read, or has too few rows."""
+    rows = read_labelled(file)
+    if not 0 < count < len(rows.texts):
+        raise DataError(f"{file}: {count} rows of {len(rows.texts)} cannot be set aside")
+    drawn = rows.take(sorted(random.Random(0).sample(range(len(rows.texts)), count)))
+    write_rows(out, list(zip(drawn.texts, drawn.labels, strict=True)))
 
 
 if __name__ == "__main__":

@@ -90,12 +90,17 @@ def fetch(source: Source, file: Path) -> int:
             rows.append((text.strip(), label))
             if source.unless_in:
                 seen.add(text)
+    write_rows(file, rows)
+    return len(rows)
+
+
+def write_rows(file: Path, rows: Sequence[tuple[str, str]]) -> None:
+    """Write texts and labels to a `.csv.gz`."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_suffix(".part")
     with gzip.open(draft, "wt", encoding="utf-8", newline="") as out:
         csv.writer(out, lineterminator="\n").writerows([("text", "label"), *rows])
     draft.rename(file)
-    return len(rows)
 
 
 if __name__ == "__main__":

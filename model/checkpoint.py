@@ -116,8 +116,8 @@ class Checkpoint:
             raise DataError(f"{self.path / JOB}: not a checkpoint of Heed")
         if tree.get("format") != FORMAT:
             raise DataError(
-                f"{self.path}: a checkpoint of another version of Heed; go on with that one, or "
-                "begin anew with --force and without --resume"
+                f"{self.path}: a checkpoint of another version of Heed; use it with that version, "
+                "or train anew"
             )
         return tree
 

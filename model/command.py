@@ -35,9 +35,7 @@ def train(
     out: Folder,
     dev: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="Rows to tune on, of several files if given so; else some are set aside."
-        ),
+        typer.Option(help="Rows to tune on; may be given several times; else some are set aside."),
     ] = None,
     test: Annotated[Path | None, typer.Option(help="Rows to report on, once, at the end.")] = None,
     text_column: Annotated[str, typer.Option(help="Column of the text.")] = "text",

@@ -38,10 +38,13 @@ class Labelled:
         """The files that the texts are of."""
         return list(dict.fromkeys(self.files or [self.path]))
 
+    def source(self, position: int) -> Path:
+        """The file of a text."""
+        return self.files[position] if self.files else self.path
+
     def where(self, position: int) -> str:
         """The file and row of a text, to begin an error's sentence with."""
-        file = self.files[position] if self.files else self.path
-        return f"{file}, row {self.rows[position]}"
+        return f"{self.source(position)}, row {self.rows[position]}"
 
     def take(self, positions: Iterable[int]) -> "Labelled":
         """Some of the rows, in the order asked for."""
@@ -169,10 +172,18 @@ def standing_in(labelled: Labelled, other: Labelled) -> int:
 
 
 def without(labelled: Labelled, other: Labelled) -> Labelled:
-    """The rows whose text is not in `other`; all of them, where a label would have none left."""
+    """The rows whose text is not in `other`, and those of a label that would have none left."""
     known = set(other.texts)
-    rest = labelled.take(p for p, text in enumerate(labelled.texts) if text not in known)
-    return rest if set(rest.labels) == set(labelled.labels) else labelled
+    left = {
+        label
+        for text, label in zip(labelled.texts, labelled.labels, strict=True)
+        if text not in known
+    }
+    return labelled.take(
+        p
+        for p, text in enumerate(labelled.texts)
+        if text not in known or labelled.labels[p] not in left
+    )
 
 
 def _as_text(value: Any, column: str, where: str) -> str:

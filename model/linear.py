@@ -24,7 +24,7 @@ exceed, over those that a tenth do not reach."""
 STEPS = 100
 """Most steps down to the least loss."""
 MOST_TOKENS = 8_000_000
-"""To fit to, which is what takes the memory, a gigabyte; of more text a part is drawn."""
+"""To fit to, which is what takes the memory, over a gigabyte; of more text a part is drawn."""
 MOST_TERMS = 32_000_000
 """Tokens times labels, which is what takes the time."""
 MOST_LABELS = 2_000
@@ -45,13 +45,14 @@ def fit_ngrams(
 ) -> Ngrams:
     """Fit each class's score of a text of n tokens,
 
-        b_c + (1 / sqrt(n)) sum_t (idf_t (beta[t, c] + g(n) delta[t, c]) + idf_p gamma[p, c]
-                                   + v_t . w_c)
+        b_c + (1 / sqrt(n)) sum_t (idf_t beta[t, c] + idf_p gamma[p, c]
+                                   + idf_l g(n) delta[t, c] + v_t . w_c)
 
     Here p is the row of the pair that ends at t, idf_t = log((1 + N) / (1 + n_t)) + 1 for a token
-    that stands in n_t of N texts, idf_p the same of pairs, and v_t, where vectors are given, known
-    beforehand, so that tokens that the rows do not show say something, too; a token that has no
-    row in the table says nothing. There is a delta where lengths differ by `SPREAD`, see `Ngrams`.
+    that stands in n_t of N texts, idf_p the same of pairs, idf_l of tokens in texts with g(n) > 0,
+    and v_t, where vectors are given, known beforehand, so that tokens that the rows do not show say
+    something, too; a token that has no row in the table says nothing. There is a delta where
+    lengths differ by `SPREAD`, see `Ngrams`.
 
     Args:
         sizes: of what is made, less the lengths.
@@ -62,7 +63,7 @@ def fit_ngrams(
         weights: what a row of each class weighs; None: all alike.
         seed: decides which rows are taken where there are too many.
     """
-    short, long = np.percentile(data.lengths, (10, 90)).tolist()
+    short, long = np.percentile(data.lengths, (10, 90)).round().tolist()
     sizes = replace(sizes, lengths=(short, long) if long >= SPREAD * short else None)
     data = draw(data, min(MOST_TOKENS, MOST_TERMS // sizes.classes), seed)
     kept = _most_used(data, sizes)
@@ -128,16 +129,18 @@ def _counts(sizes: NgramSizes, data: Dataset) -> sp.csr_matrix:
     before = np.roll(ids, 1)
     before[data.starts[:-1]] = 0
     places = [ids, sizes.vocabulary + pair_rows(before, ids, sizes.pairs)]
+    width = sizes.vocabulary + sizes.pairs
     share = data.lengths**-0.5
     values = [share, share]
     if sizes.lengths:
-        places.append(sizes.vocabulary + sizes.pairs + ids)
-        counts = torch.from_numpy(data.lengths)
-        values.append(share * long_share(counts, *torch.tensor(sizes.lengths)).numpy())
+        long = long_share(torch.from_numpy(data.lengths), *torch.tensor(sizes.lengths))
+        places.append(width + ids)
+        values.append(share * long.numpy())
+        width += sizes.vocabulary
     each = np.repeat(np.stack(values, axis=1), data.lengths, axis=0).astype(np.float32)
-    shape = (len(data), sizes.vocabulary + sizes.pairs + (len(places) == 3) * sizes.vocabulary)
     found = sp.csr_matrix(
-        (each.ravel(), np.stack(places, axis=1).ravel(), len(places) * data.starts), shape=shape
+        (each.ravel(), np.stack(places, axis=1).ravel(), len(places) * data.starts),
+        shape=(len(data), width),
     )
     found.sum_duplicates()
     found.eliminate_zeros()
@@ -182,12 +185,14 @@ def _in_eight_bits(
     """Scores of columns, see `fit_ngrams`, (V' + K + V', C), less what all classes have alike."""
     scores = scores - scores.mean(axis=1, keepdims=True)
     scale = np.maximum(np.abs(scores).max(axis=0), 1e-9) / 127  # (C,)
-    tables = np.split(np.rint(scores / scale).astype(np.int8), [len(kept), len(kept) + sizes.pairs])
+    ends = [len(kept), len(kept) + sizes.pairs]
+    tables = np.split(np.rint(scores / scale).astype(np.int8), ends)
     ngrams = Ngrams(sizes)
     ngrams.rows[torch.from_numpy(kept)] = torch.arange(len(kept), dtype=torch.int32)
-    names = ("tokens", "pairs", "long") if sizes.lengths else ("tokens", "pairs")
-    for name, table in zip(names, tables, strict=False):
-        getattr(ngrams, name).copy_(torch.from_numpy(table))
+    ngrams.tokens.copy_(torch.from_numpy(tables[0]))
+    ngrams.pairs.copy_(torch.from_numpy(tables[1]))
+    if sizes.lengths:
+        ngrams.long.copy_(torch.from_numpy(tables[2]))
     ngrams.scale.copy_(torch.from_numpy(scale))
     ngrams.bias.copy_(torch.from_numpy(bias - bias.mean()))
     return ngrams

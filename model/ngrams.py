@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 NUMBERS = 2**20
-"""Of either table, whatever its shape: a megabyte of a bundle."""
+"""Of each table, whatever its shape: a megabyte of a bundle."""
 
 
 @dataclass(frozen=True)

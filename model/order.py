@@ -129,15 +129,17 @@ def read_rows(order: Order) -> Rows:
         raise DataError(
             f"{whole.path}: every row has the label {labels[0]!r}; a classifier needs two or more"
         )
-    rest, notes = whole, list[str]()
-    dev = held_out("dev", order.dev)
+    notes: list[str] = []
     test = held_out("test", (order.test,) if order.test else ())
-    if dev:
-        rest = _apart(rest, dev, notes)
-    else:
-        rest, dev = split(whole, dev_fraction(len(whole.texts)), order.chosen.get("seed") or 0)
-    if test:
-        rest = _apart(rest, test, notes)
+    dev = held_out("dev", order.dev)
+    rest = whole
+    for part in filter(None, (dev, test)):
+        rest = _apart(rest, part, whole, notes)
+    if dev is None:
+        rest, dev = split(rest, dev_fraction(len(rest.texts)), order.chosen.get("seed") or 0)
+    elif test and test.sources != dev.sources and (shared := standing_in(test, dev)):
+        ours, theirs = _titles(test.sources), _titles(dev.sources)
+        notes.append(f"Texts of {ours} that stand in {theirs}, too: {shared:,}.")
     unlabelled, out_of_scope = (
         read_texts(path, order.text_column) if path else None
         for path in (order.unlabelled, order.out_of_scope)
@@ -150,20 +152,29 @@ def read_rows(order: Order) -> Rows:
     return Rows(rest, dev, test, unlabelled, out_of_scope, notes)
 
 
-def _apart(rows: Labelled, held_out: Labelled, notes: list[str]) -> Labelled:
-    """The training rows whose text is not held out, and a note of what both have."""
-    if not {*held_out.sources} - {*rows.sources}:
+def _apart(rows: Labelled, held_out: Labelled, whole: Labelled, notes: list[str]) -> Labelled:
+    """The training rows whose text is not held out, and notes of what both have.
+
+    Who names a training file for what is held out, too, wants to measure on what is learnt.
+    """
+    training = {*whole.sources}
+    apart = held_out.take(
+        p for p in range(len(held_out.texts)) if held_out.source(p) not in training
+    )
+    if not (known := standing_in(apart, whole)):
         return rows
-    theirs, ours = _titles(held_out.sources), _titles(rows.sources)
-    if known := standing_in(held_out, rows):
-        notes.append(
-            f"Texts of {theirs} that stand in {ours}, too: {known:,} of {len(held_out.texts):,}."
-        )
-    rest = without(rows, held_out)
+    theirs, ours = _titles(apart.sources), _titles(whole.sources)
+    notes.append(f"Texts of {theirs} that stand in {ours}, too: {known:,} of {len(apart.texts):,}.")
+    rest = without(rows, apart)
     if dropped := len(rows.texts) - len(rest.texts):
         notes.append(
             f"Rows of {ours} left out of training, because their text stands in {theirs}: "
             f"{dropped:,}."
+        )
+    if kept := standing_in(rest, apart):
+        notes.append(
+            f"Rows of {ours} kept though their text stands in {theirs}, because their label would "
+            f"have none left: {kept:,}."
         )
     return rest
 

@@ -49,7 +49,8 @@ class Teacher(nn.Module):
     """A sentence encoder with a linear layer on the mean of its tokens' vectors.
 
     Takes the encoder's token ids plus 1, (B, T), so that 0 is padding as in `Network`. Where the
-    processor has units for it, the encoder multiplies in bfloat16: more than twice as fast.
+    processor has units for it, the encoder multiplies in bfloat16: more than twice as fast. So
+    what it learns depends on the machine a little; a training may go on on another kind.
     """
 
     def __init__(self, encoder: Encoder, classes: int) -> None:

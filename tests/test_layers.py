@@ -154,7 +154,7 @@ def test_positions_matter(network: Network) -> None:
 
 @torch.no_grad()
 def test_pooling_is_its_equations() -> None:
-    """z[t] = a[t] g[t] * x_t, a query at a time, each with its share of the width."""
+    """z[t] = a[t] g[t] * x_t."""
     pooling, x, y = _pooling()
     handed, weights = pooling(x, y, MASK)
     for text, real in enumerate(MASK):

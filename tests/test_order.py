@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import aside
+from model.data import read_labelled
 from model.errors import DataError
 from model.order import Order, read_rows
 from tests.texts import write_csv
@@ -35,10 +37,41 @@ def test_test_rows_are_not_learnt_nor_are_those_of_dev(tmp_path: Path, train: Pa
     assert rows.train.texts == [text for text, _ in ROWS[4:]]
 
 
+def test_test_rows_are_not_set_aside_for_dev(tmp_path: Path, train: Path) -> None:
+    test = write_csv(tmp_path / "test.csv", ROWS[:10])
+    rows = read_rows(Order((train,), tmp_path, test=test))
+    assert not {*rows.dev.texts} & {text for text, _ in ROWS[:10]}
+    assert rows.notes[0] == "Texts of test.csv that stand in train.csv, too: 10 of 10."
+
+
+def test_what_dev_and_test_share_is_told(tmp_path: Path, train: Path) -> None:
+    dev = write_csv(tmp_path / "dev.csv", [*ROWS[:2], ("another", "a")])
+    test = write_csv(tmp_path / "test.csv", [*ROWS[:1], ("another", "a")])
+    rows = read_rows(Order((train,), tmp_path, dev=(dev,), test=test))
+    assert "Texts of test.csv that stand in train.csv, too: 1 of 2." in rows.notes
+    assert "Texts of test.csv that stand in dev.csv, too: 2." in rows.notes
+
+
+def test_a_label_keeps_its_last_rows(tmp_path: Path) -> None:
+    train = write_csv(tmp_path / "train.csv", [*ROWS, ("the only one", "c")])
+    dev = write_csv(tmp_path / "dev.csv", [*ROWS[:4], ("the only one", "c")])
+    rows = read_rows(Order((train,), tmp_path, dev=(dev,)))
+    assert rows.train.texts == [*(text for text, _ in ROWS[4:]), "the only one"]
+    assert rows.notes[-1] == (
+        "Rows of train.csv kept though their text stands in dev.csv, because their label would "
+        "have none left: 1."
+    )
+
+
 def test_who_measures_on_what_is_learnt_may(tmp_path: Path, train: Path) -> None:
+    """A training file is learnt, whatever other files are held out beside it."""
     rows = read_rows(Order((train,), tmp_path, dev=(train,), test=train))
     assert rows.train.texts == rows.dev.texts == [text for text, _ in ROWS]
-    assert rows.notes == []
+    assert not any("train.csv that stand in train.csv" in note for note in rows.notes)
+    other = write_csv(tmp_path / "other.csv", ROWS[:3])
+    rows = read_rows(Order((train,), tmp_path, dev=(train, other)))
+    assert rows.train.texts == [text for text, _ in ROWS[3:]]
+    assert len(rows.dev.texts) == 23
 
 
 def test_an_unknown_label_is_refused_where_it_stands(tmp_path: Path, train: Path) -> None:
@@ -46,3 +79,16 @@ def test_an_unknown_label_is_refused_where_it_stands(tmp_path: Path, train: Path
     bad = write_csv(tmp_path / "bad.csv", [("x", "a"), ("y", "c")])
     with pytest.raises(DataError, match=r"bad\.csv, row 3: unknown label 'c'"):
         read_rows(Order((train,), tmp_path, dev=(good, bad)))
+
+
+def test_rows_set_aside_are_not_learnt(tmp_path: Path, train: Path) -> None:
+    drawn = []
+    for name in ("one.csv.gz", "again.csv.gz"):
+        aside.main([str(train), "5", str(tmp_path / name)])
+        drawn.append(read_labelled(tmp_path / name).texts)
+    assert drawn[0] == drawn[1]
+    assert len(drawn[0]) == 5
+    rows = read_rows(Order((train,), tmp_path, dev=(tmp_path / "one.csv.gz",)))
+    assert sorted(rows.train.texts + drawn[0]) == sorted(text for text, _ in ROWS)
+    with pytest.raises(DataError, match="99 rows of 20 cannot be set aside"):
+        aside.set_aside(train, 99, tmp_path / "x.csv.gz")

@@ -17,6 +17,7 @@ from model.data import read_labelled
 from model.dataset import Dataset, encode
 from model.errors import DataError
 from model.network import NetworkConfig
+from model.pipeline import export_checkpoint
 from model.plan import TrainConfig
 from model.tokenizer import Tokenizer
 from model.train import train
@@ -121,6 +122,8 @@ def test_a_checkpoint_of_another_version_is_one_sentence(tmp_path: Path) -> None
     (tmp_path / JOB).write_text('{"format": 1, "network": {"pooling_heads": 1}}')
     with pytest.raises(DataError, match="of another version of Heed"):
         Checkpoint(tmp_path).job()
+    with pytest.raises(DataError, match="use it with that version, or train anew"):
+        export_checkpoint(tmp_path, tmp_path / "bundle", force=False)
 
 
 def test_another_seed_gives_other_tensors(dataset: Dataset) -> None:

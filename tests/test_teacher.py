@@ -27,7 +27,9 @@ OUTSIDE = ["what time is it", "add milk to my list", "turn the lights off", "cal
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("taught")
     write_csv(folder / "train.csv", reviews(240, seed=1))
-    write_csv(folder / "dev.csv", reviews(60, seed=8))
+    dev = reviews(60, seed=8)
+    write_csv(folder / "dev.csv", dev[:40])
+    write_csv(folder / "more_dev.csv", dev[40:])
     more = [(text, "") for text, _ in reviews(50, seed=9)]
     write_csv(folder / "more.csv", more + reviews(9, seed=8))  # 2 and the last 9 stand in dev
     write_csv(folder / "outside.csv", [(text, "none") for text in OUTSIDE])
@@ -37,7 +39,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def arguments(files: Path, bert: Path) -> list[object]:
     return [
-        *("train", files / "train.csv", "--dev", files / "dev.csv", "--out", files / "bundle"),
+        *("train", files / "train.csv", "--out", files / "bundle"),
+        *("--dev", files / "dev.csv", "--dev", files / "more_dev.csv"),
         *("--teacher", bert, "--unlabelled", files / "more.csv"),
         *("--out-of-scope", files / "outside.csv"),
         *("--checkpoint", files / "checkpoint", *SMALL),
