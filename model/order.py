@@ -137,9 +137,8 @@ def read_rows(order: Order) -> Rows:
         rest = _apart(rest, part, whole, notes)
     if dev is None:
         rest, dev = split(rest, dev_fraction(len(rest.texts)), order.chosen.get("seed") or 0)
-    elif test and test.sources != dev.sources and (shared := standing_in(test, dev)):
-        ours, theirs = _titles(test.sources), _titles(dev.sources)
-        notes.append(f"Texts of {ours} that stand in {theirs}, too: {shared:,}.")
+    elif test:
+        dev = _apart(dev, test, dev, notes)
     unlabelled, out_of_scope = (
         read_texts(path, order.text_column) if path else None
         for path in (order.unlabelled, order.out_of_scope)
@@ -153,23 +152,20 @@ def read_rows(order: Order) -> Rows:
 
 
 def _apart(rows: Labelled, held_out: Labelled, whole: Labelled, notes: list[str]) -> Labelled:
-    """The training rows whose text is not held out, and notes of what both have.
+    """Those of `rows` whose text is not held out, and notes of what `whole` has of it.
 
-    Who names a training file for what is held out, too, wants to measure on what is learnt.
+    Who names a file for both wants to measure on what is learnt.
     """
-    training = {*whole.sources}
-    apart = held_out.take(
-        p for p in range(len(held_out.texts)) if held_out.source(p) not in training
-    )
-    if not (known := standing_in(apart, whole)):
+    known = {*whole.sources}
+    apart = held_out.take(p for p in range(len(held_out.texts)) if held_out.source(p) not in known)
+    if not (both := standing_in(apart, whole)):
         return rows
     theirs, ours = _titles(apart.sources), _titles(whole.sources)
-    notes.append(f"Texts of {theirs} that stand in {ours}, too: {known:,} of {len(apart.texts):,}.")
+    notes.append(f"Texts of {theirs} that stand in {ours}, too: {both:,} of {len(apart.texts):,}.")
     rest = without(rows, apart)
     if dropped := len(rows.texts) - len(rest.texts):
         notes.append(
-            f"Rows of {ours} left out of training, because their text stands in {theirs}: "
-            f"{dropped:,}."
+            f"Rows of {ours} left out, because their text stands in {theirs}: {dropped:,}."
         )
     if kept := standing_in(rest, apart):
         notes.append(

@@ -27,7 +27,7 @@ def test_dev_rows_of_two_files_are_not_learnt(tmp_path: Path, train: Path) -> No
     assert rows.train.texts == [text for text, _ in [*ROWS[2:5], *ROWS[7:]]]
     here, there = rows.notes
     assert here == "Texts of first.csv and second.csv that stand in train.csv, too: 4 of 5."
-    assert "left out of training, because their text stands in first.csv" in there
+    assert "left out, because their text stands in first.csv" in there
 
 
 def test_test_rows_are_not_learnt_nor_are_those_of_dev(tmp_path: Path, train: Path) -> None:
@@ -44,12 +44,13 @@ def test_test_rows_are_not_set_aside_for_dev(tmp_path: Path, train: Path) -> Non
     assert rows.notes[0] == "Texts of test.csv that stand in train.csv, too: 10 of 10."
 
 
-def test_what_dev_and_test_share_is_told(tmp_path: Path, train: Path) -> None:
-    dev = write_csv(tmp_path / "dev.csv", [*ROWS[:2], ("another", "a")])
+def test_what_dev_and_test_share_is_left_out_of_dev(tmp_path: Path, train: Path) -> None:
+    dev = write_csv(tmp_path / "dev.csv", [*ROWS[:3], ("another", "a")])
     test = write_csv(tmp_path / "test.csv", [*ROWS[:1], ("another", "a")])
     rows = read_rows(Order((train,), tmp_path, dev=(dev,), test=test))
     assert "Texts of test.csv that stand in train.csv, too: 1 of 2." in rows.notes
-    assert "Texts of test.csv that stand in dev.csv, too: 2." in rows.notes
+    assert rows.dev.texts == ["text 1", "text 2"]
+    assert "Rows of dev.csv left out, because their text stands in test.csv: 2." in rows.notes
 
 
 def test_a_label_keeps_its_last_rows(tmp_path: Path) -> None:

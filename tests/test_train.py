@@ -32,7 +32,7 @@ def test_a_trained_bundle(trained: Path, test_csv: Path) -> None:
     assert config.name == "reviews"
     # 18 rows of the training file stand in the test file, and are neither learnt nor dev.
     assert config.training["rows"] == {"train": 300 - 18 - 56, "dev": 56, "test": 80}
-    assert any("left out of training" in note for note in config.training["notes"])
+    assert any("left out, because" in note for note in config.training["notes"])
     assert config.training["terms"] == "made for the tests"
     assert config.training["command"].startswith("heed train ")
     assert config.network["width"] == 32
