@@ -47,7 +47,7 @@ train-sentiment: runs/imdb_dev.csv.gz
 	  --test $(DATA)/sst2/test.csv.gz --name sentiment --version 3.0.0 \
 	  --data-name "SST-2 phrases and IMDB reviews" \
 	  --terms "no licence stated for either; weights trained on them are widely published" \
-	  --init-embeddings $(ENCODER) --teacher $(ENCODER) \
+	  --init-embeddings $(ENCODER) --teacher $(ENCODER) --epochs 4 \
 	  --checkpoint runs/sentiment --out bundles/sentiment --force $(ARGS)
 
 train-intents: $(VENV)/.dev

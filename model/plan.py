@@ -96,20 +96,15 @@ def dev_fraction(rows: int) -> float:
     return min(max(0.1, min(0.2, 200 / rows)), 10_000 / rows)
 
 
-TAUGHT = {"label_smoothing": 0.0, "dropout": 0.1, "token_dropout": 0.0, "rare_dropout": 0.0}
-"""Where a teacher labels: soft labels are smooth, there is plenty of text, and what is said of a
-text is no longer true where words of it are left out."""
-
-
 def plan(
     lengths: Sequence[int], classes: int, *, taught: bool = False, **chosen: Any
 ) -> TrainConfig:
     """The configuration for a training set.
 
     A batch grows with the data, 8 to 128 texts. Epochs are as many as give 4,000 updates and 40
-    more a class, from 3 to 40. A teacher's text takes twice as many, and `TAUGHT`. Of 100 texts 99
-    are read whole, up to 512 tokens. Up to 50,000 rows a token's vector is learnt from what it
-    hands on alone.
+    more a class, from 3 to 40. A teacher's text takes twice as many, and its
+    labels need no smoothing. Of 100 texts 99 are read whole, up to 512 tokens. Up to 50,000 rows
+    a token's vector is learnt from what it hands on alone.
 
     Args:
         lengths: tokens of each training text.
@@ -131,7 +126,9 @@ def plan(
         "patience": max(3, epochs // 4),
         "context_teaches": rows >= PLENTY,
     }
-    return TrainConfig(**settled | (TAUGHT if taught else {}) | chosen)
+    if taught:
+        settled["label_smoothing"] = 0.0
+    return TrainConfig(**settled | chosen)
 
 
 _BATCHES = ((8, 1_000), (16, 4_000), (32, 20_000), (64, 200_000), (128, math.inf))
