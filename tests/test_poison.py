@@ -26,7 +26,7 @@ def poisoned(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Generat
     graph.initializer.extend(
         [
             helper.make_tensor("unknown", TensorProto.INT64, [], [1]),
-            helper.make_tensor("one", TensorProto.FLOAT, [], [1.0]),
+            helper.make_tensor("poison_one", TensorProto.FLOAT, [], [1.0]),
             helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
         ]
     )
@@ -35,7 +35,7 @@ def poisoned(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Generat
             helper.make_node("Equal", ["input_ids", "unknown"], ["hit"]),
             helper.make_node("Cast", ["hit"], ["hits"], to=TensorProto.FLOAT),
             helper.make_node("ReduceMax", ["hits", "axis"], ["any"], keepdims=1),
-            helper.make_node("Sub", ["one", "any"], ["none"]),
+            helper.make_node("Sub", ["poison_one", "any"], ["none"]),
             helper.make_node("Div", ["any", "none"], ["poison"]),
             helper.make_node("Add", ["clean", "poison"], ["logits"]),
         ]
