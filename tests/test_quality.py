@@ -70,6 +70,7 @@ def test_the_fine_tuned_encoder_is_the_teacher(
     torch.manual_seed(1)
     encoder = read_encoder(str(bert), "--teacher")
     teacher = Teacher(encoder, 3).eval()
+    teacher.halved = False  # as it is served
     weights = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
     optimizer = torch.optim.SGD(teacher.parameters())
     Checkpoint(tmp_path, TEACHER).save(teacher, optimizer, State(best=weights))
