@@ -11,9 +11,6 @@ from model.bundle import BundleConfig
 ACCURACY_GIVEN = 0.01
 """Share of all rows, answered rightly before, that may be refused for refusing other texts."""
 
-CHANCE = 1.645
-"""Standard deviations that a normal variable exceeds 5 times of 100."""
-
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
@@ -43,8 +40,7 @@ def choose_threshold(
 
     With a target it is the lowest whose answers are that precise. Without one it refuses as many
     out-of-scope texts as it can at a price: of 100 rows 1 that would have been answered rightly.
-    Of N dev rows that is g = 0.01 N, of which g - 1.645 sqrt(2 g) are given: of counts that
-    differ by chance alone, as many other rows hold the price 95 times of 100.
+    Of N dev rows that leaves 0.01 N less its standard deviation, so that other rows hold it, too.
 
     Args:
         confidence: (n,) the top probability of each dev row.
@@ -61,8 +57,7 @@ def choose_threshold(
         fitting = np.flatnonzero(correct / answered >= target_precision - 1e-12)[:1]
     else:
         given = ACCURACY_GIVEN * len(right)
-        given = max(0.0, given - CHANCE * (2 * given) ** 0.5)
-        fitting = np.flatnonzero(correct >= len(hits) - given)[-1:]
+        fitting = np.flatnonzero(correct >= len(hits) - max(0.0, given - given**0.5))[-1:]
     if not len(fitting):
         return _fare(None, confidence, right, outside)
     # Midway to the next lower one, so that rounding moves no text across.

@@ -1,6 +1,6 @@
 """The network as an ONNX graph, written out: what a bundle runs is what stands here.
 
-PyTorch's own exporter makes a third more nodes, and a text takes a quarter more time. That
+PyTorch's own exporter makes more nodes, and a text takes a sixth more time (docs/speed.md). That
 PyTorch and the graph say the same is checked for every bundle, see `check_parity`.
 """
 

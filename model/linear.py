@@ -73,11 +73,10 @@ def fit_ngrams(
         known = np.zeros((sizes.vocabulary, min(most, table.shape[1])), dtype=np.float32)
         known[kept] = table[kept, :most].numpy()
         known = known / np.sqrt(np.square(_meant(data, known)).sum(axis=1).mean())
-    pairs, of_long = (
-        sizes.vocabulary + np.arange(sizes.pairs),
-        sizes.vocabulary + sizes.pairs + kept,
-    )
-    columns = np.concatenate([kept, pairs, of_long] if sizes.lengths else [kept, pairs])
+    listed = sizes.vocabulary + sizes.pairs
+    columns = np.append(kept, np.arange(sizes.vocabulary, listed))
+    if sizes.lengths:
+        columns = np.append(columns, listed + kept)
     counts = _counts(sizes, data)[:, columns]
     texts = np.bincount(counts.indices, minlength=len(columns))
     seen = np.flatnonzero(texts)  # of the columns

@@ -114,6 +114,13 @@ def read_rows(order: Order) -> Rows:
     def read(path: Path) -> Labelled:
         return read_labelled(path, order.text_column, order.label_column)
 
+    whole = concatenate([read(path) for path in order.data])
+    labels = sorted(set(whole.labels))
+    if len(labels) < 2:
+        raise DataError(
+            f"{whole.path}: every row has the label {labels[0]!r}; a classifier needs two or more"
+        )
+
     def held_out(part: Part, named: tuple[Path, ...]) -> Labelled | None:
         paths = [in_split(path, part) for path in named]
         if not paths and len(order.data) == 1:
@@ -123,12 +130,6 @@ def read_rows(order: Order) -> Rows:
             label_ids(found, labels)  # refuses one that is unknown
         return found
 
-    whole = concatenate([read(path) for path in order.data])
-    labels = sorted(set(whole.labels))
-    if len(labels) < 2:
-        raise DataError(
-            f"{whole.path}: every row has the label {labels[0]!r}; a classifier needs two or more"
-        )
     notes: list[str] = []
     test = held_out("test", (order.test,) if order.test else ())
     dev = held_out("dev", order.dev)

@@ -59,10 +59,10 @@ def test_without_a_target_one_in_a_hundred_is_the_price(
 
 
 def test_the_price_leaves_room_for_chance() -> None:
-    """Of 3,000 rows 1 in 100 is 30; two such counts differ by 7.7 or so: 17 are given up on dev."""
+    """Of 3,000 rows 1 in 100 is 30, and that varies by 5.5: 24 are given up on dev."""
     dev = [(place / 3000, True) for place in range(3000)]
     chosen = choose(dev, [0.001], None)
-    assert chosen.coverage == pytest.approx(1 - 17 / 3000)
+    assert chosen.coverage == pytest.approx(1 - 24 / 3000)
     assert chosen.out_of_scope_refused == 1
 
 
