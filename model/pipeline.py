@@ -11,6 +11,7 @@ from torch import Tensor
 
 from model.augment import augment, is_long, sentences
 from model.bundle import Bundle, check_free
+from model.calibrate import Floats
 from model.checkpoint import DEV, OUT_OF_SCOPE, Checkpoint
 from model.data import Labelled, read_labelled, read_texts
 from model.dataset import Dataset, encode, join
@@ -24,7 +25,7 @@ from model.plan import LONGEST_TEXT, TrainConfig, class_weights, plan, vocabular
 from model.release import HeldOut, release
 from model.start import start_of
 from model.tokenizer import Tokenizer
-from model.train import train
+from model.train import logits, train
 from model.tune import Trial, tune
 
 Note = Callable[[str], None]
@@ -82,13 +83,6 @@ def train_bundle(order: Order, note: Note) -> Bundle:
         own = data.labels[: len(rows.train.texts)]
         data = replace(data, labels=soft.labels(own), targets=soft.targets(own))
         job["training"]["teacher"]["dev_accuracy"] = soft.accuracy
-    if order.tune:
-        config = _tuned(order, job, config, sizes, data, dev, start.table, note)
-        sizes = config.network(tokenizer.vocabulary, len(labels))
-        job["network"] = asdict(sizes)
-    if checkpoint:
-        checkpoint.keep_out_of_scope(_as_jsonl(rows.out_of_scope) if rows.out_of_scope else None)
-        checkpoint.amend(job)
     ngrams = checkpoint.ngrams() if checkpoint and begun else None
     begins = not (checkpoint and checkpoint.started)
     if ngrams is None and begins and len(labels) <= MOST_LABELS:
@@ -99,9 +93,18 @@ def train_bundle(order: Order, note: Note) -> Bundle:
         ngrams = fit_ngrams(bag, labelled, dev, start.table, weights, config.seed)
         if checkpoint:
             checkpoint.save_ngrams(ngrams)
+    beside = logits(ngrams, dev).numpy() if ngrams else None
+    if order.tune:
+        config = _tuned(order, job, config, sizes, data, dev, start.table, beside, note)
+        sizes = config.network(tokenizer.vocabulary, len(labels))
+        job["network"] = asdict(sizes)
+    if checkpoint:
+        checkpoint.keep_out_of_scope(_as_jsonl(rows.out_of_scope) if rows.out_of_scope else None)
+        checkpoint.amend(job)
     network = train(
-        sizes, config, data, dev, table=start.table, checkpoint=checkpoint, logdir=order.logdir
-    )
+        sizes, config, data, dev, table=start.table, beside=beside, checkpoint=checkpoint,
+        logdir=order.logdir,
+    )  # fmt: skip
     held_out = HeldOut(rows.dev, rows.test, rows.out_of_scope)
     return release(network, ngrams, tokenizer, job, held_out, order.out, force=order.force)
 
@@ -114,6 +117,7 @@ def _tuned(
     data: Dataset,
     dev: Dataset,
     table: Tensor | None,
+    beside: Floats | None,
     note: Note,
 ) -> TrainConfig:
     """The best plan that a search finds, or found before the training was stopped."""
@@ -130,8 +134,8 @@ def _tuned(
             )
 
         best = tune(
-            config, sizes, data, dev,
-            table=table, fixed=frozenset(order.chosen), minutes=order.tune or 0, told=told,
+            config, sizes, data, dev, table=table, beside=beside,
+            fixed=frozenset(order.chosen), minutes=order.tune or 0, told=told,
         )  # fmt: skip
         training["tuned"] = {
             "minutes": order.tune,

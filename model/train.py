@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from model.calibrate import Floats, fit_mixture
 from model.checkpoint import Checkpoint, State
 from model.dataset import Dataset, drop_tokens, rare_first
 from model.network import Network, NetworkConfig, Output
@@ -35,6 +36,7 @@ def train(
     dev: Dataset,
     *,
     table: Tensor | None = None,
+    beside: Floats | None = None,
     checkpoint: Checkpoint | None = None,
     logdir: Path | None = None,
     deadline: float = math.inf,
@@ -42,8 +44,8 @@ def train(
 ) -> Network:
     """Train from the seed, or from where `checkpoint` stands; returns the best epoch's network.
 
-    Equal arguments give equal tensors on one machine with the same number of threads, stopped and
-    resumed or not. The others are those of `fit`.
+    `table` (V, D) is what the embedding begins as; the others are those of `fit`. Equal arguments
+    give equal tensors on one machine with the same number of threads, stopped and resumed or not.
     """
     with reproducible(config.seed):
         network = Network(sizes)
@@ -53,7 +55,7 @@ def train(
             network.embedding.load_state_dict({"weight": table})
         optimizer = _optimizer(network, config)
         fit(
-            network, optimizer, config, data, dev,
+            network, optimizer, config, data, dev, beside=beside,
             checkpoint=checkpoint, logdir=logdir, deadline=deadline, title=title,
         )  # fmt: skip
         return network
@@ -66,6 +68,7 @@ def fit(
     data: Dataset,
     dev: Dataset,
     *,
+    beside: Floats | None = None,
     checkpoint: Checkpoint | None = None,
     logdir: Path | None = None,
     deadline: float = math.inf,
@@ -79,6 +82,7 @@ def fit(
         config: the schedule.
         data: what to learn.
         dev: what decides which epoch is the best.
+        beside: what the linear half says of dev, (N, C): then the best is that of their mixture.
         checkpoint: where to go on from, and to save to.
         logdir: for TensorBoard's curves.
         deadline: when to give up, in seconds of `time.monotonic`.
@@ -121,7 +125,7 @@ def fit(
             if checkpoint:  # to score a large dev set may take minutes
                 checkpoint.save(network, optimizer, state)
             mean_loss = state.loss / state.batch
-            accuracy, dev_loss = score(network, dev)
+            accuracy, dev_loss = score(network, dev, beside)
             better = (accuracy, -dev_loss) > (state.best_score, -state.best_loss)
             state.epoch, state.batch, state.loss = state.epoch + 1, 0, 0.0
             if better:
@@ -159,9 +163,12 @@ def logits(network: nn.Module, data: Dataset) -> Tensor:
     return found[torch.tensor(list(chain.from_iterable(batches))).argsort()]
 
 
-def score(network: nn.Module, data: Dataset) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy."""
+def score(network: nn.Module, data: Dataset, beside: Floats | None = None) -> tuple[float, float]:
+    """Accuracy and mean cross-entropy, of the best mixture with what stands `beside`."""
     found, truth = logits(network, data), torch.from_numpy(data.labels)
+    if beside is not None:
+        ours, theirs = fit_mixture(found.numpy(), beside, data.labels)
+        found = ours * found + theirs * torch.from_numpy(beside)
     accuracy = (found.argmax(dim=1) == truth).double().mean().item()
     return accuracy, F.cross_entropy(found, truth).item()
 

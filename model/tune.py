@@ -1,8 +1,8 @@
 """Search near the plan for a better one, on dev, within a time: `heed train --tune MINUTES`.
 
 A walk: change one or two fields of the best plan so far by a step, train it, keep it if dev likes
-it better. Dev is asked for its cross-entropy at the temperature that suits it best, which tells two
-plans apart where the accuracies of a few hundred rows cannot.
+it better. Dev is asked for the cross-entropy of the network and the linear half together, at the
+temperature that suits it best: it tells two plans apart where accuracies of few rows cannot.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from model.calibrate import fit_temperature
+from model.calibrate import Floats, fit_mixture, fit_temperature
 from model.classifier import softmax
 from model.dataset import Dataset
 from model.network import Network, NetworkConfig
@@ -54,6 +54,7 @@ def tune(
     dev: Dataset,
     *,
     table: Tensor | None,
+    beside: Floats | None,
     fixed: frozenset[str],
     minutes: float,
     told: Callable[[Trial], None],
@@ -69,6 +70,7 @@ def tune(
         data: what to learn.
         dev: what decides.
         table: the embedding table to start from, if there is one.
+        beside: what the linear half says of dev, (N, C), if there is one.
         fixed: fields that stay as they are.
         minutes: for the whole search.
         told: told of each trial.
@@ -83,12 +85,12 @@ def tune(
         try:
             config = replace(planned, **changed)
             network = train(
-                config.network(sizes.vocabulary, sizes.classes), config, data, dev,
-                table=table, deadline=deadline if best else math.inf, title=f"trial {len(seen)}",
+                config.network(sizes.vocabulary, sizes.classes), config, data, dev, table=table,
+                beside=beside, deadline=deadline if best else math.inf, title=f"trial {len(seen)}",
             )  # fmt: skip
         except OutOfTime:
             break
-        trial = _judge(network, dev, changed)
+        trial = _judge(network, dev, beside, changed)
         told(trial)
         if best is None or trial.cross_entropy < best.cross_entropy:
             best = trial
@@ -97,8 +99,11 @@ def tune(
     return best
 
 
-def _judge(network: Network, dev: Dataset, changed: dict[str, Any]) -> Trial:
+def _judge(network: Network, dev: Dataset, beside: Floats | None, changed: dict[str, Any]) -> Trial:
     found = logits(network, dev).numpy().astype(np.float64)
+    if beside is not None:
+        ours, theirs = fit_mixture(found, beside, dev.labels)
+        found = ours * found + theirs * beside
     probabilities = softmax(found / fit_temperature(found, dev.labels))
     of_truth = probabilities[np.arange(len(dev)), dev.labels]
     return Trial(

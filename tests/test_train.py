@@ -16,9 +16,10 @@ from model.dataset import Dataset, drop_tokens, encode, rare_first
 from model.errors import DataError
 from model.evaluate import evaluate
 from model.linear import MOST_LABELS
+from model.network import Network
 from model.plan import TrainConfig, class_weights, dev_fraction, plan
 from model.tokenizer import Tokenizer
-from model.train import learning_rate
+from model.train import learning_rate, score
 from tests.command import heed
 from tests.texts import reviews, write_csv
 
@@ -164,6 +165,17 @@ def test_an_epoch_holds_every_text_once_in_little_padding(dataset: Dataset) -> N
     padding = sum(int((ids == 0).sum()) for ids in sizes) / sum(ids.numel() for ids in sizes)
     assert padding < 0.1
     assert len(dataset.epoch(7, np.random.default_rng(0))) == 43
+
+
+def test_an_epoch_is_judged_by_what_is_shipped(dataset: Dataset) -> None:
+    config = plan(dataset.lengths.tolist(), 2, vocabulary=1000, width=16, heads=2)
+    torch.manual_seed(0)
+    network = Network(config.network(1000, 2))
+    alone, _ = score(network, dataset)
+    assert alone < 0.9
+    beside = 5 * np.eye(2, dtype=np.float32)[dataset.labels]
+    assert score(network, dataset, beside) == pytest.approx((1, 0), abs=0.02)
+    assert score(network, dataset, 0 * beside)[0] == alone
 
 
 def test_cut_and_batch(dataset: Dataset) -> None:
