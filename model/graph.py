@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from model.export import ShippedNetwork
 from model.layers import MASKED_SCORE, REACH, Block
-from model.ngrams import BEFORE, OWN
+from model.ngrams import BEFORE, FIRST, OWN, Ngrams
 from model.session import INPUT, OUTPUTS
 
 OPSET = 23
@@ -83,7 +83,14 @@ _POOLING = """
     token_logits = MatMul (gated, head_weight)
     {contributions} = Mul (token_logits, shares)
 """
-_SAYS = "says = Add (token_says, pair_says)"
+_TRIPLES = """
+    first = Pad (before, one_on)
+    first_key = Mul (first, first_factor)
+    triple_key = Add (first_key, pair_key)
+    triple_row = Mod (triple_key, pair_count)
+    triple_codes = Gather (pairs, triple_row)
+    triple_says = DequantizeLinear <axis = 2> (triple_codes, ngram_scale)
+"""
 _LONG_SAYS = """
     log_count = Log (count)
     from_short = Sub (log_count, short)
@@ -92,7 +99,6 @@ _LONG_SAYS = """
     long_codes = Gather (long, token_row)
     long_says = DequantizeLinear <axis = 2> (long_codes, ngram_scale)
     more = Mul (long_says, gate_of_long)
-    says = Sum (token_says, pair_says, more)
 """
 _NGRAMS = """
     before = Pad (input_ids, one_on)
@@ -108,7 +114,8 @@ _NGRAMS = """
     is_said = Unsqueeze (is_token, one)
     ones = Cast <to = 1> (is_said)
     count = ReduceSum (ones, two)
-    {says}
+    {more}
+    says = {sum} ({said})
     root = Pow (count, minus_half)
     weight = Mul (ones, root)
     ngram_sums = MatMul (weight, says)
@@ -129,7 +136,7 @@ def to_onnx(network: ShippedNetwork) -> bytes:
         body += _BLOCK.format(n=n, next=n + 1, heads=sizes.heads, epsilon=network.norm.eps)
     body += _POOLING.format(blocks=sizes.blocks, epsilon=network.norm.eps, **ends)
     if bag:
-        body += _NGRAMS.format(says=_LONG_SAYS if bag.sizes.lengths else _SAYS)
+        body += _ngrams(bag)
     graph = parse_graph(
         f"heed (int64[batch, tokens] input_ids) => (float[batch, {sizes.classes}] logits, "
         f"float[batch, tokens] attention, float[batch, tokens, {sizes.classes}] contributions) "
@@ -154,6 +161,17 @@ def to_onnx(network: ShippedNetwork) -> bytes:
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
+
+
+def _ngrams(bag: Ngrams) -> str:
+    more, said = "", ["token_says", "pair_says"]
+    if bag.sizes.longest > 2:
+        more += _TRIPLES
+        said.append("triple_says")
+    if bag.sizes.lengths:
+        more += _LONG_SAYS
+        said.append("more")
+    return _NGRAMS.format(more=more, sum="Add" if len(said) == 2 else "Sum", said=", ".join(said))
 
 
 def _constants(network: ShippedNetwork) -> dict[str, NDArray[Any]]:
@@ -190,6 +208,7 @@ def _constants(network: ShippedNetwork) -> dict[str, NDArray[Any]]:
     if bag := network.ngrams:
         found |= {
             "one_on": torch.tensor([0, 1, 0, -1]),
+            "first_factor": torch.tensor(FIRST),
             "before_factor": torch.tensor(BEFORE),
             "own_factor": torch.tensor(OWN),
             "pair_count": torch.tensor(len(bag.pairs)),

@@ -1,4 +1,4 @@
-"""The linear half of a classifier: what each token and each pair of neighbours says by itself.
+"""The linear half of a classifier: what each token and each few neighbours say by themselves.
 
 A bag of n-grams (Wang and Manning 2012, Joulin et al. 2017). Beside the attention network it is
 what "wide" is in wide and deep learning (Cheng et al. 2016): it learns by heart what the other has
@@ -26,6 +26,8 @@ class NgramSizes:
     classes: int
     lengths: tuple[float, float] | None = None
     """Tokens of a short and of a long text, where one score a token is not enough for both."""
+    longest: int = 2
+    """Tokens of the longest n-gram, 2 or 3."""
 
     @property
     def tokens(self) -> int:
@@ -34,20 +36,21 @@ class NgramSizes:
 
     @property
     def pairs(self) -> int:
-        """Rows of the table of pairs, which all pairs share."""
+        """Rows of the table of pairs, which all pairs share, and all triples."""
         return max(1, NUMBERS // self.classes)
 
 
-BEFORE, OWN = 1_000_003, 8_191
-"""Primes that a pair's two ids are multiplied by before they are added."""
+FIRST, BEFORE, OWN = 7_368_787, 1_000_003, 8_191
+"""Primes that the ids of a triple, or of a pair, are multiplied by before they are added."""
 
 
-def pair_rows(before: Any, ids: Any, rows: int) -> Any:
+def pair_rows(before: Any, ids: Any, rows: int, first: Any = 0) -> Any:
     """Which row of the table stands for a token with the one before it; tensors or arrays.
 
-    Nobody could list all pairs: some share a row. What begins a text has padding, 0, before it.
+    With `first`, for a token with the two before it. Nobody could list them all: some share a row.
+    What begins a text has padding, 0, before it, so that its triple is its pair.
     """
-    return (before * BEFORE + ids * OWN) % rows
+    return (first * FIRST + before * BEFORE + ids * OWN) % rows
 
 
 def long_share(count: Tensor, short: Tensor, long: Tensor) -> Tensor:
@@ -66,10 +69,12 @@ class Ngrams(nn.Module):
     """Token ids (B, T) in, `Scores` out. Nothing in it is learnt by descent, see `fit_ngrams`.
 
     logits = bias + (scale / sqrt(n))
-             sum_t (tokens[row of id_t] + pairs[row of id_(t-1), id_t] + g(n) long[row of id_t])
+             sum_t (tokens[row of id_t] + pairs[row of id_(t-1), id_t]
+                    + pairs[row of id_(t-2), id_(t-1), id_t] + g(n) long[row of id_t])
 
-    with n the tokens of the text: between a sum, by which a long text would be surer of everything,
-    and a mean, by which it could be sure of nothing. The tables are in 8 bits.
+    where the third is only there if `longest` is 3, and with n the tokens of the text: between a
+    sum, by which a long text would be surer of everything, and a mean, by which it could be sure of
+    nothing. The tables are in 8 bits.
 
     A word says less in a long text than in a phrase. Where lengths differ much, each token has what
     it says more, or less, in long ones: g rises with log n from 0 for a short text to 1 for a long
@@ -82,6 +87,7 @@ class Ngrams(nn.Module):
     pairs: Tensor
     long: Tensor
     lengths: Tensor
+    longest: Tensor
     scale: Tensor
     bias: Tensor
 
@@ -95,6 +101,7 @@ class Ngrams(nn.Module):
         if sizes.lengths:
             self.register_buffer("long", torch.zeros(sizes.tokens, classes, dtype=torch.int8))
             self.register_buffer("lengths", torch.tensor(sizes.lengths))
+        self.register_buffer("longest", torch.tensor(sizes.longest))
         self.register_buffer("scale", torch.zeros(classes))
         self.register_buffer("bias", torch.zeros(classes))
 
@@ -103,8 +110,10 @@ class Ngrams(nn.Module):
         """The one whose `state_dict` this is."""
         lengths = tensors.get("lengths")
         spread = None if lengths is None else (lengths[0].item(), lengths[1].item())
-        ngrams = cls(NgramSizes(len(tensors["rows"]), len(tensors["bias"]), spread))
-        ngrams.load_state_dict(tensors)
+        longest = tensors.get("longest", torch.tensor(2))  # else of a checkpoint before there was 3
+        sizes = NgramSizes(len(tensors["rows"]), len(tensors["bias"]), spread, int(longest))
+        ngrams = cls(sizes)
+        ngrams.load_state_dict(tensors | {"longest": longest})
         return ngrams
 
     def say(self, ids: Tensor) -> Tensor:
@@ -113,6 +122,10 @@ class Ngrams(nn.Module):
         rows = F.embedding(ids, self.rows[:, None]).squeeze(2)
         of_pairs = F.embedding(pair_rows(before, ids, len(self.pairs)), self.pairs)
         said = F.embedding(rows, self.tokens).float() + of_pairs.float()
+        if self.sizes.longest > 2:
+            first = F.pad(before, (1, 0))[:, :-1]
+            triples = pair_rows(before, ids, len(self.pairs), first)
+            said = said + F.embedding(triples, self.pairs).float()
         mask = (ids != 0).float()
         count = mask.sum(dim=1, keepdim=True)  # (B, 1)
         if self.sizes.lengths:

@@ -160,13 +160,14 @@ def test_other_sizes(blocks: int, max_tokens: int) -> None:
         assert np.abs(found[2] - wanted.contributions.numpy()).max() < 1e-5
 
 
+@pytest.mark.parametrize("longest", [2, 3])
 @pytest.mark.parametrize("lengths", [None, (2.0, 5.0)])
-def test_a_bag_in_the_graph(lengths: tuple[float, float] | None) -> None:
+def test_a_bag_in_the_graph(lengths: tuple[float, float] | None, longest: int) -> None:
     """Texts shorter than the short, longer than the long, and in between; padded and not."""
     import onnxruntime as ort
 
     torch.manual_seed(1)
-    bag = Ngrams(NgramSizes(50, 3, lengths))
+    bag = Ngrams(NgramSizes(50, 3, lengths, longest))
     bag.rows.copy_(torch.arange(50))
     for table in [bag.tokens, bag.pairs, *([bag.long] if lengths else [])]:
         table.random_(-127, 128)

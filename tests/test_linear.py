@@ -6,8 +6,9 @@ import torch
 from numpy.typing import NDArray
 
 from model.calibrate import fit_mixture
+from model.counts import draw
 from model.dataset import Dataset
-from model.linear import draw, fit_ngrams
+from model.linear import fit_ngrams
 from model.ngrams import NUMBERS, Ngrams, NgramSizes
 from model.train import logits
 
@@ -46,6 +47,22 @@ def test_it_learns_what_only_the_order_tells() -> None:
     ids[:, 3], ids[:, 4] = 1 + labels, 2 - labels  # "1 2" or "2 1"
     data, dev = flat(ids[:300], labels[:300]), flat(ids[300:], labels[300:])
     assert accuracy(fit_ngrams(NgramSizes(VOCABULARY, 2), data, dev), dev) > 0.95
+
+
+def test_three_tokens_tell_together_what_no_two_of_them_do() -> None:
+    """The label is the parity of three bits that stand side by side."""
+    random = np.random.default_rng(0)
+    bits = random.integers(0, 2, (600, 3))
+    ids = random.integers(7, VOCABULARY, (600, 5))
+    ids[:, 1:4] = 1 + np.array([0, 2, 4]) + bits
+    labels = bits.sum(axis=1) % 2
+    data, dev = flat(ids[:400], labels[:400]), flat(ids[400:], labels[400:])
+    ngrams = fit_ngrams(NgramSizes(VOCABULARY, 2), data, dev)
+    assert ngrams.sizes.longest == 3
+    assert accuracy(ngrams, dev) > 0.95
+    again = Ngrams.of(ngrams.state_dict())
+    assert again.sizes == ngrams.sizes
+    torch.testing.assert_close(logits(again, dev), logits(ngrams, dev))
 
 
 def test_a_token_may_say_the_opposite_in_long_texts() -> None:
