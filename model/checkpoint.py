@@ -9,7 +9,7 @@
 | `state.safetensors` | weights, optimizer, best weights; the counters as JSON in its metadata |
 | `ngrams.safetensors` | the linear half |
 | `teacher.safetensors` | the same of the encoder that teaches, if there is one |
-| `soft_labels.safetensors` | what it says of every text |
+| `lessons.safetensors` | what it says of every text and its tokens |
 
 Nothing is a pickle. Each file is written beside its place and renamed, so that a kill at any
 moment leaves the old one or the new one. No random state is kept: each update draws its random
@@ -22,22 +22,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from model.errors import DataError
+from model.lessons import Lessons
 from model.ngrams import Ngrams
 
 JOB, TOKENIZER, DEV, STATE = "job.json", "tokenizer.json", "dev.jsonl", "state.safetensors"
 OUT_OF_SCOPE = "out_of_scope.jsonl"
 NGRAMS = "ngrams.safetensors"
-TEACHER, SOFT_LABELS = "teacher.safetensors", "soft_labels.safetensors"
+TEACHER, LESSONS = "teacher.safetensors", "lessons.safetensors"
 SECONDS_BETWEEN_SAVES = 30.0
-FORMAT = 2
+FORMAT = 3
 """Of the folder; changes when an older one cannot be gone on from."""
 
 
@@ -87,7 +86,7 @@ class Checkpoint:
     def begin(self, job: dict[str, Any], tokenizer: str, dev: str) -> None:
         """Write what training needs to go on, `job.json` last: with it the rest is there."""
         self.path.mkdir(parents=True, exist_ok=True)
-        for name in (JOB, STATE, NGRAMS, TEACHER, SOFT_LABELS):
+        for name in (JOB, STATE, NGRAMS, TEACHER, LESSONS):
             (self.path / name).unlink(missing_ok=True)
         self._write(TOKENIZER, tokenizer)
         self._write(DEV, dev)
@@ -150,17 +149,17 @@ class Checkpoint:
         beside.replace(path)
         self._saved = time.monotonic()
 
-    def save_soft_labels(self, logits: NDArray[np.float16], accuracy: float) -> None:
-        """Write what the teacher, of that accuracy on dev, says of the texts so far, (n, C)."""
-        tensors = {"soft.logits": torch.from_numpy(logits)}
-        self._save(self.path / SOFT_LABELS, tensors, {"accuracy": accuracy})
+    def save_lessons(self, lessons: Lessons) -> None:
+        """Write what the teacher says of the texts so far."""
+        tensors = {f"lessons.{name}": tensor for name, tensor in lessons.tensors().items()}
+        self._save(self.path / LESSONS, tensors, {"accuracy": lessons.accuracy})
 
-    def soft_labels(self) -> tuple[NDArray[np.float16], float] | None:
-        """What the last `save_soft_labels` was given, if there was one."""
-        if not (self.path / SOFT_LABELS).exists():
+    def lessons(self) -> Lessons | None:
+        """What the last `save_lessons` was given, if there was one."""
+        if not (self.path / LESSONS).exists():
             return None
-        parts, counters = self._tensors(self.path / SOFT_LABELS)
-        return parts["soft"]["logits"].numpy(), counters["accuracy"]
+        parts, counters = self._tensors(self.path / LESSONS)
+        return Lessons.of(parts["lessons"], counters["accuracy"])
 
     def save_ngrams(self, ngrams: Ngrams) -> None:
         """Write the linear half."""

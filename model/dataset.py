@@ -11,6 +11,7 @@ from torch import Tensor
 
 from model.data import Labelled, label_ids
 from model.errors import DataError, TextError
+from model.hints import Hints
 from model.tokenizer import Tokenizer
 
 POOL = 50
@@ -26,6 +27,8 @@ class Dataset:
     labels: NDArray[np.int64]  # (N,)
     targets: NDArray[np.float16] | None = None
     """(N, C) what the probabilities ought to be, where a teacher says so; None: the labels."""
+    hints: Hints | None = None
+    """What a teacher makes of the tokens."""
 
     def __len__(self) -> int:
         """How many texts."""
@@ -45,7 +48,7 @@ class Dataset:
         return replace(self, ids=self.ids[kept], starts=starts)
 
     def take(self, positions: NDArray[np.int64]) -> "Dataset":
-        """Some of the texts, without targets."""
+        """Some of the texts, without what a teacher says."""
         lengths = self.lengths[positions]
         starts = np.concatenate([[0], np.cumsum(lengths)])
         place = np.arange(starts[-1]) - np.repeat(starts[:-1], lengths)
@@ -123,10 +126,10 @@ def rare_first(frequencies: NDArray[np.int64], share: float, rare: float) -> NDA
     return probability
 
 
-def drop_tokens(
+def keep_tokens(
     ids: Tensor, probability: NDArray[np.float64], random: np.random.Generator
-) -> Tensor:
-    """Leave out tokens of each row and close the gaps; at least one stays.
+) -> NDArray[np.bool_]:
+    """Which tokens stay when some are left out, (B, T): at least one of each row.
 
     Args:
         ids: (B, T), id 0 is padding.
@@ -134,10 +137,15 @@ def drop_tokens(
         random: draws which.
     """
     before = ids.numpy()
-    kept = (before != 0) & (random.random(before.shape) >= probability[before])
+    kept: NDArray[np.bool_] = (before != 0) & (random.random(before.shape) >= probability[before])
     empty = ~kept.any(axis=1)
     kept[empty] = before[empty] != 0
-    lengths = kept.sum(axis=1)
-    after = np.zeros((len(before), lengths.max()), dtype=np.int64)
+    return kept
+
+
+def close_gaps(values: Tensor, kept: NDArray[np.bool_]) -> Tensor:
+    """What is kept of each row, moved together, with 0 behind: (B, T, ...) to (B, T', ...)."""
+    before, lengths = values.numpy(), kept.sum(axis=1)
+    after = np.zeros((len(before), lengths.max(), *before.shape[2:]), dtype=before.dtype)
     after[np.arange(after.shape[1]) < lengths[:, None]] = before[kept]
     return torch.from_numpy(after)

@@ -31,11 +31,13 @@ class NetworkConfig:
     """Width of a block's feed-forward layer."""
     context_teaches: bool = False
     """Whether a token's vector is learnt from how other tokens are taken beside it, too."""
+    hints: int = 0
+    """Numbers that a teacher tells of each token, see `model/hints.py`; 0: there is no teacher."""
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            least = 0 if name in {"blocks", "dropout", "context_teaches"} else 1
+            least = 0 if name in {"blocks", "dropout", "context_teaches", "hints"} else 1
             if value < least:
                 raise ValueError(f"{name} is {value}; it must be {least} or more")
         if self.width % self.heads:
@@ -44,11 +46,12 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class Output:
-    """What the network says of a batch: (B, C), (B, T) and (B, T, C)."""
+    """What the network says of a batch."""
 
-    logits: Tensor
-    attention: Tensor
-    contributions: Tensor
+    logits: Tensor  # (B, C)
+    attention: Tensor  # (B, T)
+    contributions: Tensor  # (B, T, C)
+    hints: Tensor | None = None  # (B, T, H), what it takes the teacher's hints to be, in training
 
 
 class Network(nn.Module):
@@ -74,6 +77,7 @@ class Network(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.pooling = GatedPooling(config.width)
         self.head = nn.Linear(config.width, config.classes)
+        self.hint = nn.Linear(config.width, config.hints) if config.hints else None
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token ids (B, T) to vectors (B, T, D)."""
@@ -84,8 +88,8 @@ class Network(nn.Module):
         """Add their positions to vectors (B, T, D)."""
         return x + self.position_scale * self.position[: x.shape[1]]
 
-    def hand_on(self, ids: Tensor, vectors: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What each token hands on (B, T, D), 0 at padding, and how much it is looked at (B, T).
+    def forward(self, ids: Tensor, vectors: Tensor | None = None) -> Output:
+        """Classify token ids (B, T).
 
         With `vectors` (B, T, D), the tokens mean these and not what `embed` says.
         """
@@ -96,13 +100,10 @@ class Network(nn.Module):
         y = self.locate(x.detach() if apart else x)
         for block in self.blocks:
             y = block(y, mask)
-        handed: tuple[Tensor, Tensor] = self.pooling(x, self.norm(y), mask)
-        return handed
-
-    def forward(self, ids: Tensor, vectors: Tensor | None = None) -> Output:
-        """Classify token ids (B, T); `vectors` as in `hand_on`."""
-        handed, attention = self.hand_on(ids, vectors)
+        context = self.norm(y)
+        handed, attention = self.pooling(x, context, mask)  # (B, T, D), 0 at padding; (B, T)
         # The logits do not wait for the contributions, which not every request asks for.
         logits = self.head(handed.sum(dim=1))
         contributions = handed @ self.head.weight.T  # (B, T, C)
-        return Output(logits, attention, contributions)
+        hints = self.hint(context) if self.hint is not None and self.training else None
+        return Output(logits, attention, contributions, hints)

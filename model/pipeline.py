@@ -74,15 +74,19 @@ def train_bundle(order: Order, note: Note) -> Bundle:
         f"{tokenizer.vocabulary:,} tokens, up to {config.max_tokens} a text"
     )
     if order.teacher:
-        from model.teacher import teach
+        from model.labelling import teach
 
-        soft = teach(
-            order.teacher, rows.train, rows.dev, labels, more.texts,
+        lessons = teach(
+            order.teacher, rows.train, rows.dev, labels, more.texts, tokenizer,
             seed=config.seed, checkpoint=checkpoint, note=note,
         )  # fmt: skip
         own = data.labels[: len(rows.train.texts)]
-        data = replace(data, labels=soft.labels(own), targets=soft.targets(own))
-        job["training"]["teacher"]["dev_accuracy"] = soft.accuracy
+        data = replace(
+            data, labels=lessons.labels(own), targets=lessons.targets(own), hints=lessons.hints
+        )
+        sizes = replace(sizes, hints=lessons.hints.width)
+        job["network"] = asdict(sizes)
+        job["training"]["teacher"]["dev_accuracy"] = lessons.accuracy
     ngrams = checkpoint.ngrams() if checkpoint and begun else None
     begins = not (checkpoint and checkpoint.started)
     if ngrams is None and begins and len(labels) <= MOST_LABELS:
@@ -96,7 +100,7 @@ def train_bundle(order: Order, note: Note) -> Bundle:
     beside = logits(ngrams, dev).numpy() if ngrams else None
     if order.tune:
         config = _tuned(order, job, config, sizes, data, dev, start.table, beside, note)
-        sizes = config.network(tokenizer.vocabulary, len(labels))
+        sizes = config.network(sizes.vocabulary, sizes.classes, sizes.hints)
         job["network"] = asdict(sizes)
     if checkpoint:
         checkpoint.keep_out_of_scope(_as_jsonl(rows.out_of_scope) if rows.out_of_scope else None)

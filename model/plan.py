@@ -55,6 +55,8 @@ class TrainConfig:
     """Learning rate of the embedding table, as a multiple of the others'."""
     attention_guidance: float = 0.03
     """Weight of the loss that draws attention to the tokens that speak for the right label."""
+    hint_weight: float = 1.0
+    """Weight of the loss that draws a token in its context to what a teacher makes of it."""
     warmup: float = 0.1
     """Share of all updates over which the learning rate rises."""
     weight_decay: float = 0.05
@@ -73,11 +75,12 @@ class TrainConfig:
                 f"--width {self.width} is not a multiple of --heads {self.heads}; make it one"
             )
 
-    def network(self, vocabulary: int, classes: int) -> NetworkConfig:
-        """The network for a tokenizer that learned `vocabulary` tokens."""
+    def network(self, vocabulary: int, classes: int, hints: int = 0) -> NetworkConfig:
+        """The network for a tokenizer that learned `vocabulary` tokens, see `NetworkConfig`."""
         shared = {f.name for f in fields(self)} & {f.name for f in fields(NetworkConfig)}
         sizes = {name: getattr(self, name) for name in shared}
-        return NetworkConfig(**sizes | {"vocabulary": vocabulary, "classes": classes})
+        sizes |= {"vocabulary": vocabulary, "classes": classes, "hints": hints}
+        return NetworkConfig(**sizes)
 
 
 def vocabulary_size(texts: Sequence[str]) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from model.calibrate import Floats, fit_mixture
 from model.checkpoint import Checkpoint, State
-from model.dataset import Dataset, drop_tokens, rare_first
+from model.dataset import Dataset, close_gaps, keep_tokens, rare_first
 from model.network import Network, NetworkConfig, Output
 from model.plan import TrainConfig, class_weights
 from model.progress import TrainingProgress, curves
@@ -187,6 +187,12 @@ def attention_loss(found: Output, labels: Tensor) -> Tensor:
     return -(target * found.attention.clamp(min=1e-9).log()).sum(dim=1).mean()
 
 
+def hint_loss(guessed: Tensor, hints: Tensor, given: Tensor) -> Tensor:
+    """Mean square of what hints (B, T, H) differ by from those guessed, where given (B, T)."""
+    apart = (guessed - hints).square().mean(dim=2)
+    return (apart * given).sum() / given.sum().clamp(min=1)
+
+
 def _update(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -201,8 +207,12 @@ def _update(
     random = np.random.default_rng((config.seed, step, 1))
     torch.manual_seed(int(random.integers(2**32)))
     ids, labels = data.batch(positions)
+    told = data.hints.batch(positions, ids.shape[1]) if data.hints is not None else None
     if left_out is not None:
-        ids = drop_tokens(ids, left_out, random)
+        kept = keep_tokens(ids, left_out, random)
+        ids = close_gaps(ids, kept)
+        if told is not None:
+            told = close_gaps(told[0], kept), close_gaps(told[1], kept)
     found = network(ids)
     loss = F.cross_entropy(
         found.logits,
@@ -212,6 +222,8 @@ def _update(
     )
     if config.attention_guidance:
         loss = loss + config.attention_guidance * attention_loss(found, labels)
+    if told is not None:
+        loss = loss + config.hint_weight * hint_loss(found.hints, *told)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(network.parameters(), config.largest_gradient)

@@ -85,8 +85,9 @@ def tune(
         try:
             config = replace(planned, **changed)
             network = train(
-                config.network(sizes.vocabulary, sizes.classes), config, data, dev, table=table,
-                beside=beside, deadline=deadline if best else math.inf, title=f"trial {len(seen)}",
+                config.network(sizes.vocabulary, sizes.classes, sizes.hints), config, data, dev,
+                table=table, beside=beside, deadline=deadline if best else math.inf,
+                title=f"trial {len(seen)}",
             )  # fmt: skip
         except OutOfTime:
             break

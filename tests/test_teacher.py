@@ -1,6 +1,7 @@
 """A tiny encoder is fine-tuned and teaches, with a threshold chosen at the end."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,12 @@ from model.classifier import Classifier
 from model.data import Labelled, label_ids
 from model.encoder import read_encoder
 from model.errors import DataError
+from model.hints import Hints, Reduction
+from model.labelling import teach
+from model.lessons import TEMPERATURE, TRUTH, Lessons
 from model.order import Order
-from model.teacher import TEMPERATURE, TRUTH, SoftLabels, Teacher, teach, teacher_plan
+from model.teacher import Teacher, teacher_plan
+from model.tokenizer import Tokenizer
 from tests import encoders
 from tests.command import heed
 from tests.texts import reviews, write_csv
@@ -65,10 +70,11 @@ def test_a_taught_bundle(taught: Path, files: Path, bert: Path) -> None:
     card = (taught / "README.md").read_text("utf-8")
     assert f"It was taught by {bert.name}, fine-tuned on the training rows to an accuracy" in card
     assert "48 texts without labels and 2,340 texts made of pieces" in card
-    saved, accuracy = Checkpoint(files / "checkpoint").soft_labels() or (None, 0)
-    assert saved is not None
-    assert saved.shape == (2622, 2)
-    assert accuracy == teacher["dev_accuracy"]
+    assert config.network["hints"] == 64
+    lessons = Checkpoint(files / "checkpoint").lessons()
+    assert lessons is not None
+    assert lessons.logits.shape == (2622, 2)
+    assert lessons.accuracy == teacher["dev_accuracy"]
 
 
 def test_the_threshold_is_that_of_the_card(taught: Path) -> None:
@@ -91,8 +97,10 @@ def test_killed_anywhere_it_ends_the_same(
     """Once while the teacher labelled, and once before the network's first save."""
     whole, folder = Bundle.load(taught), files / "checkpoint"
     made = (folder / TEACHER).stat().st_mtime_ns
-    logits, accuracy = Checkpoint(folder).soft_labels() or pytest.fail("no soft labels")
-    Checkpoint(folder).save_soft_labels(logits[:2048], accuracy)
+    lessons = Checkpoint(folder).lessons() or pytest.fail("no lessons")
+    starts = lessons.hints.starts[:2049]
+    hints = Hints(lessons.hints.numbers[: starts[-1]], starts)
+    Checkpoint(folder).save_lessons(replace(lessons, logits=lessons.logits[:2048], hints=hints))
     (folder / STATE).unlink()
     heed(*arguments, "--target-precision", 0.9, "--resume", "--force")
     assert Bundle.load(taught).model == whole.model
@@ -141,7 +149,8 @@ def test_padded_is_unpadded_and_any_id_may_be_a_token(tmp_path: Path) -> None:
 
 def test_targets_are_what_the_teacher_and_the_labels_say() -> None:
     logits = np.array([[4, 0, 0], [0, 2, 1], [1, 1, 3]], dtype=np.float16)
-    soft = SoftLabels(logits, 1.0)
+    none = Hints(np.zeros((0, 2), dtype=np.int8), np.zeros(4, dtype=np.int64))
+    soft = Lessons(logits, none, Reduction(torch.zeros(3), torch.zeros(3, 2)), 1.0)
     own = np.array([1, 1])
     targets = soft.targets(own).astype(float)
     assert soft.labels(own).tolist() == [1, 1, 2]
@@ -175,8 +184,9 @@ def test_a_row_that_it_cannot_read_whole_keeps_its_own_label(bert: Path) -> None
     texts, truth = zip(*short, *long, strict=True)
     rows = Labelled(Path("rows.csv"), list(texts), list(truth), list(range(1, 17)))
     labels = ["negative", "positive"]
+    tokenizer = Tokenizer.fit(texts, 300)
     soft = teach(
-        str(bert), rows, rows.take(range(12)), labels, [long[0][0]],
+        str(bert), rows, rows.take(range(12)), labels, [long[0][0]], tokenizer,
         seed=0, checkpoint=None, note=lambda _: None,
     )  # fmt: skip
     own = label_ids(rows, labels)
@@ -185,3 +195,8 @@ def test_a_row_that_it_cannot_read_whole_keeps_its_own_label(bert: Path) -> None
     assert targets[12:16].max(axis=1).min() > 0.999
     assert targets[:12].max(axis=1).max() < 0.999
     assert targets[16].max() < 0.999  # has no label of its own
+    counts = np.diff(soft.hints.starts)
+    assert (counts[12:16] == 0).all()
+    assert counts[:12].tolist() == [len(tokenizer.ids(text)) for text in texts[:12]]
+    assert 0 < counts[16] < len(tokenizer.ids(texts[12]))
+    assert soft.hints.numbers.astype(float).std() > 5

@@ -12,7 +12,7 @@ from model.bundle import Bundle
 from model.calibrate import fit_temperature
 from model.classifier import Classifier, softmax
 from model.data import read_labelled
-from model.dataset import Dataset, drop_tokens, encode, rare_first
+from model.dataset import Dataset, close_gaps, encode, keep_tokens, rare_first
 from model.errors import DataError
 from model.evaluate import evaluate
 from model.linear import MOST_LABELS
@@ -191,16 +191,19 @@ def test_dropped_tokens_leave_no_gap_and_no_empty_text(dataset: Dataset) -> None
     ids, _ = dataset.batch(list(range(64)))
     random = np.random.default_rng(0)
     most = int(dataset.ids.max()) + 1
-    assert torch.equal(drop_tokens(ids, np.zeros(most), random), ids)
-    assert torch.equal(drop_tokens(ids, np.ones(most), random), ids)  # rather all than none
+    for none_left in (np.zeros(most), np.ones(most)):  # rather all than none
+        assert torch.equal(close_gaps(ids, keep_tokens(ids, none_left, random)), ids)
     for share in (0.1, 0.9):
-        after = drop_tokens(ids, np.full(most, share), random)
+        kept = keep_tokens(ids, np.full(most, share), random)
+        after = close_gaps(ids, kept)
+        beside = close_gaps(torch.stack([ids, -ids], dim=2), kept)
+        assert torch.equal(beside, torch.stack([after, -after], dim=2))
         for before, row in zip(ids.tolist(), after.tolist(), strict=True):
-            kept = [token for token in row if token]
-            assert kept
-            assert row == kept + [0] * (len(row) - len(kept))
+            left = [token for token in row if token]
+            assert left
+            assert row == left + [0] * (len(row) - len(left))
             rest = iter(before)
-            assert all(token in rest for token in kept)  # in their order
+            assert all(token in rest for token in left)  # in their order
 
 
 def test_rare_tokens_are_left_out_more_often() -> None:

@@ -1,0 +1,166 @@
+"""From texts to lessons: a teacher goes through them and says what it makes of each."""
+
+from collections.abc import Callable, Sequence
+from itertools import chain, compress, islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.augment import LONG
+from model.checkpoint import Checkpoint
+from model.data import Labelled, label_ids
+from model.encoder import Encoder, read_encoder
+from model.hints import Hints, Reduction, align
+from model.lessons import Lessons
+from model.progress import counting
+from model.teacher import Teacher, fine_tune, longest_read, tokenize
+from model.tokenizer import Tokenizer, length_batches
+from model.train import DEV_TOKENS
+
+CERTAIN = 20.0
+"""Logit of a row's own label where the teacher has no say."""
+CHUNK = 1024
+"""Texts labelled between two looks at the clock."""
+LOOKED_AT = 256
+"""Texts that decide what of a teacher's states is kept."""
+
+
+def teach(
+    source: str,
+    rows: Labelled,
+    dev: Labelled,
+    labels: Sequence[str],
+    more: Sequence[str],
+    tokenizer: Tokenizer,
+    *,
+    seed: int,
+    checkpoint: Checkpoint | None,
+    note: Callable[[str], None],
+) -> Lessons:
+    """Fine-tune an encoder on the training rows and let it label them and more text.
+
+    It learns from the rows that it reads whole, where these are the most; a row that it cannot read
+    whole keeps its own label and has no hints. Stopped, it goes on from where `checkpoint` stands:
+    in the fine-tuning, or in the labelling.
+
+    Args:
+        source: the encoder, see `read_encoder`.
+        rows: training rows.
+        dev: rows that say which epoch of the fine-tuning is the best.
+        labels: of the network, in its order.
+        more: text without labels, labelled after the rows.
+        tokenizer: of the network, for whose tokens hints are made.
+        seed: decides everything random.
+        checkpoint: where the teacher and its lessons are kept.
+        note: told what begins.
+
+    Raises:
+        HeedError: see `read_encoder`.
+    """
+    total = len(rows.texts) + len(more)
+    lessons = checkpoint.lessons() if checkpoint else None
+    if lessons is not None and len(lessons.logits) == total:
+        return lessons
+    note(f"fine-tuning {source} to teach")
+    encoder = read_encoder(source, "--teacher")
+    numbers = label_ids(rows, labels)
+    learnt = tokenize(encoder, rows.texts, numbers)
+    whole = learnt.lengths < longest_read(encoder)
+    if whole.mean() > 0.5:
+        learnt = learnt.take(np.flatnonzero(whole))
+    saved = checkpoint.of_teacher() if checkpoint else None
+    scored = tokenize(encoder, dev.texts, label_ids(dev, labels))
+    teacher, accuracy = fine_tune(encoder, learnt, scored, len(labels), seed, saved)
+    note(f"the teacher labels {total:,} texts")
+    labelling = Labelling(teacher, encoder, tokenizer, accuracy, lessons)
+    waiting = islice(chain(rows.texts, more), labelling.done, None)
+    with counting("texts labelled", total, labelling.done) as count:
+        while texts := list(islice(waiting, CHUNK)):
+            place = slice(labelling.done, labelling.done + len(texts))
+            labelling.go_on(texts, numbers[place], whole[place])
+            count(labelling.done)
+            if checkpoint and (checkpoint.due or labelling.done == total):
+                checkpoint.save_lessons(labelling.lessons())
+    return labelling.lessons()
+
+
+class Labelling:
+    """A teacher that goes through texts, and what it has said so far."""
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        encoder: Encoder,
+        tokenizer: Tokenizer,
+        accuracy: float,
+        begun: Lessons | None,
+    ) -> None:
+        """Args:
+        teacher: fine-tuned.
+        encoder: what it is made of, whose tokenizer it reads with.
+        tokenizer: of the network.
+        accuracy: the teacher's, on dev.
+        begun: lessons to go on from.
+        """
+        self._teacher = teacher.eval()
+        self._encoder = encoder
+        self._tokenizer = tokenizer
+        self._accuracy = accuracy
+        self._reduction = begun.reduction if begun else None
+        self._logits = [begun.logits] if begun else []
+        self._hints = [begun.hints.numbers] if begun else []
+        self._counts = [np.diff(begun.hints.starts)] if begun else []
+        self.done = len(begun.logits) if begun else 0
+
+    def lessons(self) -> Lessons:
+        """What was said so far; there must be something."""
+        assert self._reduction is not None
+        starts = np.concatenate([[0], np.cumsum(np.concatenate(self._counts))])
+        hints = Hints(np.concatenate(self._hints), starts)
+        return Lessons(np.concatenate(self._logits), hints, self._reduction, self._accuracy)
+
+    def go_on(self, texts: list[str], own: NDArray[np.int64], whole: NDArray[np.bool_]) -> None:
+        """Label some texts, at most `CHUNK`.
+
+        Args:
+            texts: what to label.
+            own: labels of the first of them, which have some.
+            whole: which of these the teacher can read whole; the others keep their label.
+        """
+        classes = self._teacher.head.out_features
+        logits = np.zeros((len(texts), classes), dtype=np.float16)
+        logits[np.arange(len(own)), own] = CERTAIN
+        asked = np.concatenate([whole, np.ones(len(texts) - len(own), dtype=bool)])
+        counts = np.zeros(len(texts), dtype=np.int64)
+        if asked.any():
+            logits[asked], hints = self._ask(list(compress(texts, asked)))
+            counts[asked] = list(map(len, hints))
+            self._hints.append(np.concatenate(hints))
+        self._logits.append(logits)
+        self._counts.append(counts)
+        self.done += len(texts)
+
+    @torch.no_grad()
+    def _ask(self, texts: list[str]) -> tuple[NDArray[np.float16], list[NDArray[np.int8]]]:
+        """The teacher's logits (n, C) and, for each text, hints for the network's tokens."""
+        data = tokenize(self._encoder, texts)
+        if self._reduction is None:
+            ids, _ = data.batch(range(min(LOOKED_AT, len(texts))))
+            self._reduction = Reduction.fit(self._teacher(ids).states[ids != 0])
+        logits = np.zeros((len(texts), self._teacher.head.out_features), dtype=np.float16)
+        hints: dict[int, NDArray[np.int8]] = {}
+        read = self._encoder.tokenizer(
+            texts, truncation=True, max_length=longest_read(self._encoder),
+            return_offsets_mapping=True, return_special_tokens_mask=True,
+        )  # fmt: skip
+        for positions in length_batches(data.lengths.tolist(), DEV_TOKENS):
+            judgement = self._teacher(data.batch(positions)[0])
+            logits[positions] = judgement.logits.numpy()
+            reduced = self._reduction(judgement.states).numpy()
+            for row, position in enumerate(positions):
+                places = np.flatnonzero(np.equal(read["special_tokens_mask"][position], 0))
+                theirs = np.array(read["offset_mapping"][position])[places]
+                ours = self._tokenizer.encode(texts[position], LONG).spans
+                hints[position] = align(np.array(ours), theirs, reduced[row, places])
+        return logits, [hints[place] for place in range(len(texts))]

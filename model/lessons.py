@@ -1,0 +1,70 @@
+"""What a teacher says of texts, and what the network is to learn from it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.classifier import softmax
+from model.hints import Hints, Reduction
+
+TEMPERATURE = 2.0
+"""Soft labels are softmax(teacher's logits / this): the higher, the more shows of the unlikely."""
+TRUTH = 0.2
+"""Share of a training row's target that is its own label; the rest is the teacher's."""
+ROWS = 1024
+"""Of targets, made at once."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a teacher says of N texts."""
+
+    logits: NDArray[np.float16]  # (N, C)
+    hints: Hints
+    reduction: Reduction
+    """How hints are made of its states."""
+    accuracy: float
+    """Its own, on dev."""
+
+    def labels(self, own: NDArray[np.int64]) -> NDArray[np.int64]:
+        """A label for each text, (N,): its own where it has one, else what the teacher says."""
+        labels: NDArray[np.int64] = self.logits.argmax(axis=1)
+        labels[: len(own)] = own
+        return labels
+
+    def targets(self, own: NDArray[np.int64]) -> NDArray[np.float16]:
+        """What the network is to learn, (N, C), each row a distribution.
+
+        The first texts have labels of their own, each worth `TRUTH` of its row.
+        """
+        targets = np.empty_like(self.logits)
+        for start in range(0, len(targets), ROWS):
+            rows = softmax(self.logits[start : start + ROWS].astype(np.float64) / TEMPERATURE)
+            labelled = own[start : start + ROWS]
+            rows[: len(labelled)] *= 1 - TRUTH
+            rows[np.arange(len(labelled)), labelled] += TRUTH
+            targets[start : start + ROWS] = rows
+        return targets
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All but the accuracy, to be kept."""
+        return {
+            "logits": torch.from_numpy(self.logits),
+            "hints": torch.from_numpy(self.hints.numbers),
+            "starts": torch.from_numpy(self.hints.starts),
+            "mean": self.reduction.mean,
+            "directions": self.reduction.directions,
+        }
+
+    @classmethod
+    def of(cls, tensors: dict[str, Tensor], accuracy: float) -> "Lessons":
+        """Those whose `tensors` these are."""
+        return cls(
+            tensors["logits"].numpy(),
+            Hints(tensors["hints"].numpy(), tensors["starts"].numpy()),
+            Reduction(tensors["mean"], tensors["directions"]),
+            accuracy,
+        )
