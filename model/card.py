@@ -181,7 +181,7 @@ def _mixture(training: dict[str, Any]) -> str:
     return (
         f"A logit is {ours:.2f} times that of the attention network and {theirs:.2f} times that of "
         "a bag of tokens and of neighbours, as the dev rows like it best, whose figures that "
-        "flatters, too. Attention is the network's; what neighbours say counts for the last of them. "
+        "flatters, too. Attention is the network's; what neighbours say counts for their last. "
     )
 
 

@@ -105,9 +105,9 @@ def plan(
     """The configuration for a training set.
 
     A batch grows with the data, 8 to 128 texts. Epochs are as many as give 4,000 updates and 40
-    more a class, from 3 to 40. A teacher's text takes twice as many, and its labels need no
-    smoothing. Of 100 texts 99 are read whole, up to 512 tokens. Up to 50,000 rows a token's vector
-    is learnt from what it hands on alone.
+    more a class, from 3 to 40. A teacher's text takes twice as many, its labels need no smoothing,
+    and no words are left out, as there is text enough. Of 100 texts 99 are read whole, up to 512
+    tokens. Up to 50,000 rows a token's vector is learnt from what it hands on alone.
 
     Args:
         lengths: tokens of each training text.
@@ -130,7 +130,7 @@ def plan(
         "context_teaches": rows >= PLENTY,
     }
     if taught:
-        settled["label_smoothing"] = 0.0
+        settled |= {"label_smoothing": 0.0, "token_dropout": 0.0, "rare_dropout": 0.0}
     return TrainConfig(**settled | chosen)
 
 

@@ -134,7 +134,7 @@ def test_the_plan_follows_the_data() -> None:
     assert (few.context_teaches, many.context_teaches) == (False, True)
     assert plan([9] * 200, 2, vocabulary=1000, epochs=3, width=None).epochs == 3
     taught = plan([9] * 100_000, 2, taught=True, vocabulary=1000)
-    assert (taught.epochs, taught.label_smoothing) == (6, 0.0)
+    assert (taught.epochs, taught.label_smoothing, taught.token_dropout) == (6, 0.0, 0.0)
     with pytest.raises(DataError, match="multiple"):
         plan([9] * 200, 2, vocabulary=1000, width=10, heads=4)
     assert dev_fraction(100) == 0.2
