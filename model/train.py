@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from model.calibrate import Floats, fit_mixture
 from model.checkpoint import Checkpoint, State
 from model.dataset import Dataset, close_gaps, keep_tokens, rare_first
-from model.network import Network, NetworkConfig, Output
+from model.losses import attention_loss, hint_loss
+from model.network import Network, NetworkConfig
 from model.plan import TrainConfig, class_weights
 from model.progress import TrainingProgress, curves
 from model.tokenizer import length_batches
@@ -171,26 +172,6 @@ def score(network: nn.Module, data: Dataset, beside: Floats | None = None) -> tu
         found = ours * found + theirs * torch.from_numpy(beside)
     accuracy = (found.argmax(dim=1) == truth).double().mean().item()
     return accuracy, F.cross_entropy(found, truth).item()
-
-
-def attention_loss(found: Output, labels: Tensor) -> Tensor:
-    """Cross-entropy from the contributions to the attention: look at what speaks for the label.
-
-    target[t] = max(0, c[t]) / sum_s max(0, c[s]) with c the contributions to the right label, less
-    their mean over the labels. The target is held fixed: attention follows the contributions, which
-    follow the labels.
-    """
-    spread = found.contributions.detach()
-    right = labels[:, None, None].expand(-1, spread.shape[1], 1)
-    speaks = (spread.gather(2, right).squeeze(2) - spread.mean(dim=2)).clamp(min=0)
-    target = speaks / speaks.sum(dim=1, keepdim=True).clamp(min=1e-9)
-    return -(target * found.attention.clamp(min=1e-9).log()).sum(dim=1).mean()
-
-
-def hint_loss(guessed: Tensor, hints: Tensor, given: Tensor) -> Tensor:
-    """Mean square of what hints (B, T, H) differ by from those guessed, where given (B, T)."""
-    apart = (guessed - hints).square().mean(dim=2)
-    return (apart * given).sum() / given.sum().clamp(min=1)
 
 
 def _update(

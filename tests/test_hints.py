@@ -6,9 +6,10 @@ import torch
 
 from model.dataset import Dataset
 from model.hints import Hints, Reduction, align
+from model.losses import hint_loss
 from model.network import Network, NetworkConfig
 from model.plan import TrainConfig
-from model.train import hint_loss, train
+from model.train import train
 
 
 def test_a_reduction_keeps_what_varies_most() -> None:
