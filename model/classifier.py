@@ -56,10 +56,9 @@ class Classifier:
         """Tokens of one run, padding included, that suit the device."""
         return self._session.batch_tokens
 
-    def encode(self, text: str, explain: Explain = "attention") -> Encoding:
-        """Tokenize a text for at most `explain`; raises `TextError` when it has no token."""
-        spans = explain != "none"
-        return self.bundle.tokenizer.encode(text, self.config.max_tokens, spans=spans)
+    def encode(self, text: str) -> Encoding:
+        """Tokenize a text; raises `TextError` when it has no token."""
+        return self.bundle.tokenizer.encode(text, self.config.max_tokens)
 
     def run(self, encodings: Sequence[Encoding], explain: Explain) -> list[Prediction]:
         """Classify one batch, padded to its longest text.
@@ -88,7 +87,7 @@ class Classifier:
             TextError: a text has no token.
             InferenceError: see `run`.
         """
-        encodings = [self.encode(text, explain) for text in texts]
+        encodings = [self.encode(text) for text in texts]
         predictions: dict[int, Prediction] = {}
         for group in length_batches([len(e.ids) for e in encodings], self.batch_tokens):
             batch = self.run([encodings[place] for place in group], explain)

@@ -9,13 +9,13 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
 
+from model.chunks import ChunkReader, Chunks, ids_of, spans_of, words_of
 from model.errors import TextError
 from model.segment import learn_words, word_pattern
 
@@ -50,15 +50,13 @@ class Encoding:
 
     ids: list[int]
     truncated: bool
-    source: tokenizers.Encoding | None
-    """None: encoded without spans."""
+    chunks: Chunks
     gaps: Gaps | None = None
 
     @property
     def spans(self) -> list[tuple[int, int]]:
         """Where each token stands in the text as sent: start and end in Unicode code points."""
-        assert self.source is not None, "encoded without spans"
-        spans = self.source.offsets[: len(self.ids)]
+        spans = spans_of(self.chunks)[: len(self.ids)]
         if self.gaps is None:
             return spans
         return [(self.gaps.restore(start), self.gaps.restore(end)) for start, end in spans]
@@ -66,8 +64,7 @@ class Encoding:
     @property
     def words(self) -> list[int]:
         """The number of the word (pre-token) that each token belongs to."""
-        assert self.source is not None, "encoded without spans"
-        return _words(self.source)[: len(self.ids)]
+        return words_of(self.chunks)[: len(self.ids)]
 
 
 class Tokenizer:
@@ -77,6 +74,7 @@ class Tokenizer:
         inner.no_padding()
         inner.no_truncation()
         self._inner = inner
+        self._reader = ChunkReader(inner)
         # So for every tokenizer that `fit` makes; another one may make tokens of white space.
         self._skips_gaps = not self.ids(" \n\0\xad\u200b\u3000" * 64)
 
@@ -138,12 +136,10 @@ class Tokenizer:
 
     def ids(self, text: str) -> list[int]:
         """All ids of a text, none cut."""
-        return list(self._encode(text).ids)
+        return ids_of(self._reader.read(text))
 
-    def encode(self, text: str, max_tokens: int, *, spans: bool = True) -> Encoding:
+    def encode(self, text: str, max_tokens: int) -> Encoding:
         """Tokenize one text, reading no more of it than `max_tokens` tokens need.
-
-        Without `spans`, which take a sixth of the time, nobody may ask for them or for words.
 
         A token may need up to 64 characters, gaps apart; what is left unread beyond that counts as
         truncated. No text takes long: 2,000,000 letters without a space would take four seconds.
@@ -153,43 +149,25 @@ class Tokenizer:
         """
         read = text[: max(16 * max_tokens, 1024)]
         gaps = None
-        if not spans and len(read) == len(text):
-            (fast,) = self._inner.encode_batch_fast([read], add_special_tokens=False)
-            return _cut(fast.ids, max_tokens, None)
-        source = self._encode(read)
-        if len(read) < len(text) and not _suffices(source, max_tokens):
+        chunks = self._reader.read(read)
+        if len(read) < len(text) and not _suffices(chunks, max_tokens):
             if self._skips_gaps:
                 text, gaps = _close_gaps(text)
             read = text[: max(64 * max_tokens, 4096)]
-            source = self._encode(read)
-        return _cut(source.ids, max_tokens, source, gaps, unread=len(read) < len(text))
-
-    def _encode(self, text: str) -> tokenizers.Encoding:
-        return self._inner.encode(text, add_special_tokens=False)
-
-
-def _cut(
-    ids: list[int],
-    max_tokens: int,
-    source: tokenizers.Encoding | None,
-    gaps: Gaps | None = None,
-    unread: bool = False,
-) -> Encoding:
-    if not ids:
-        raise TextError("the text has nothing to read in it: send at least one visible character")
-    if len(ids) <= max_tokens:
-        return Encoding(ids, unread, source, gaps)
-    return Encoding(ids[:max_tokens], True, source, gaps)
+            chunks = self._reader.read(read)
+        ids = ids_of(chunks)
+        if not ids:
+            raise TextError(
+                "the text has nothing to read in it: send at least one visible character"
+            )
+        truncated = len(ids) > max_tokens or len(read) < len(text)
+        return Encoding(ids[:max_tokens], truncated, chunks, gaps)
 
 
-def _suffices(source: tokenizers.Encoding, max_tokens: int) -> bool:
+def _suffices(chunks: Chunks, max_tokens: int) -> bool:
     """Whether a cut text has enough tokens, all of words that the cut does not go through."""
-    words = _words(source)
+    words = words_of(chunks)
     return len(words) > max_tokens and words[max_tokens] < words[-1] - 1
-
-
-def _words(source: tokenizers.Encoding) -> list[int]:
-    return cast("list[int]", source.word_ids)  # only special tokens are of no word
 
 
 def _close_gaps(text: str) -> tuple[str, Gaps]:

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Sequence
-from typing import Any, cast
 
 import numpy as np
 
@@ -48,13 +47,13 @@ class FakeClassifier(Classifier):
     def batch_tokens(self) -> int:
         return CPU_BATCH_TOKENS
 
-    def encode(self, text: str, _: Explain = "attention") -> Encoding:
+    def encode(self, text: str) -> Encoding:
         if text == "blank":
             raise TextError("nothing to read")
         if text == "untokenizable":
             raise PanicException
         code = ["poison", "bug", "panic"].index(text) + 1 if text in BAD else 9
-        return Encoding([code] * len(text), False, cast(Any, None))
+        return Encoding([code] * len(text), False, [])
 
     def run(self, encodings: Sequence[Encoding], _: Explain) -> list[Prediction]:
         self.running.set()

@@ -73,7 +73,7 @@ def _process(batch: list[Entry], report: Report) -> None:
 def _encode(entry: Entry) -> Encoding | None:
     job, place = entry
     try:
-        return job.classifier.encode(job.texts[place], job.explain)
+        return job.classifier.encode(job.texts[place])
     except TextError as error:
         job.outcomes[place] = error
     except BaseException as error:  # a panic of the tokenizer is not an Exception
