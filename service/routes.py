@@ -158,9 +158,7 @@ def _name(model: Classifier) -> dict[str, Any]:
 
 
 def _answer(job: Job, place: int, options: Options, loc: list[str | int]) -> dict[str, Any]:
-    # Told once: its tokens, thousands in a batch, go now and not when the collector comes by, which
-    # would halt everybody.
-    outcome, job.outcomes[place] = job.outcomes[place], None
+    outcome = job.outcomes[place]
     if isinstance(outcome, TextError):
         raise Invalid([(loc, str(outcome))])
     if not isinstance(outcome, Prediction):

@@ -1,6 +1,7 @@
 """The engine and its queue, around a fake classifier that answers with the text's length."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 
 import numpy as np
@@ -48,6 +49,20 @@ def lengths(job: Job) -> list[str]:
 
 async def ask(engine: Engine, *texts: str, patience: float = 60.0) -> list[str]:
     return lengths(await engine.classify(engine.models["fake"], texts, "none", patience))
+
+
+def test_what_is_answered_leaves_nothing_to_the_garbage_collector() -> None:
+    async def scenario(engine: Engine, fake: FakeClassifier) -> None:
+        gc.collect()
+        gc.disable()
+        try:
+            await ask(engine, "a", "bb")
+            while any(isinstance(one, Job) for one in gc.get_objects()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)  # the thread lets go of it a moment later
+        finally:
+            gc.enable()
+
+    play(scenario)
 
 
 async def hold(engine: Engine, fake: FakeClassifier) -> "asyncio.Task[list[str]]":

@@ -133,10 +133,11 @@ class Engine:
         if hang_up is not None:
             timers.append(self._loop.call_later(WATCH_SECONDS, _watch, job, hang_up))
         try:
-            return await job.future
+            await job.future
         finally:
             for timer in timers:
                 timer.cancel()
+        return job
 
     def _serve(self) -> None:
         """Run batches until the batcher closes: the body of each thread."""
@@ -147,6 +148,7 @@ class Engine:
             report = run_batch(batch)
             del self._begun[thread]
             self._loop.call_soon_threadsafe(self._hand_back, batch, report)
+            del batch  # while nothing comes, nothing is held
 
     def _hand_back(self, batch: list[Entry], report: Report) -> None:
         name = batch[0][0].classifier.config.name
@@ -161,7 +163,7 @@ class Engine:
             job.stages.inference += report.inference
             job.finished += texts
             if job.finished == len(job.texts) and not job.future.done():
-                job.future.set_result(job)
+                job.future.set_result(None)
         self.on_batch(report)
 
 
