@@ -35,8 +35,8 @@ class Job:
     texts: Sequence[str]
     explain: Explain
     future: asyncio.Future[None]
-    """Done when every text has its outcome, or when nobody waits any more. It does not hold the job:
-    only the garbage collector could free what holds itself."""
+    """Done when every text has its outcome, or when nobody waits any more. It does not hold
+    the job: only the garbage collector could free what holds itself."""
     arrived: float = field(default_factory=time.perf_counter)
     stages: Stages = field(default_factory=Stages)
     outcomes: list[Outcome | None] = field(init=False)
