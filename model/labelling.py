@@ -1,6 +1,7 @@
 """From texts to lessons: a teacher goes through them and says what it makes of each."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import chain, compress, islice
 
 import numpy as np
@@ -14,7 +15,7 @@ from model.encoder import Encoder, read_encoder
 from model.hints import Hints, Reduction, align
 from model.lessons import Lessons
 from model.progress import counting
-from model.teacher import Teacher, fine_tune, longest_read, tokenize
+from model.teacher import Teacher, as_taken, fine_tune, longest_read, read, tokenize
 from model.tokenizer import Tokenizer, length_batches
 from model.train import DEV_TOKENS
 
@@ -73,7 +74,10 @@ def teach(
     scored = tokenize(encoder, dev.texts, label_ids(dev, labels))
     teacher, accuracy = fine_tune(encoder, learnt, scored, len(labels), seed, saved)
     note(f"the teacher labels {total:,} texts")
-    labelling = Labelling(teacher, encoder, tokenizer, accuracy, lessons)
+    if lessons is None:
+        first = list(islice(chain(rows.texts, more), LOOKED_AT))
+        lessons = Lessons.none(len(labels), _reduction(teacher, encoder, first), accuracy)
+    labelling = Labelling(teacher, encoder, tokenizer, lessons)
     waiting = islice(chain(rows.texts, more), labelling.done, None)
     with counting("texts labelled", total, labelling.done) as count:
         while texts := list(islice(waiting, CHUNK)):
@@ -93,32 +97,28 @@ class Labelling:
         teacher: Teacher,
         encoder: Encoder,
         tokenizer: Tokenizer,
-        accuracy: float,
-        begun: Lessons | None,
+        begun: Lessons,
     ) -> None:
         """Args:
         teacher: fine-tuned.
         encoder: what it is made of, whose tokenizer it reads with.
         tokenizer: of the network.
-        accuracy: the teacher's, on dev.
-        begun: lessons to go on from.
+        begun: lessons to go on from, of no text at first.
         """
         self._teacher = teacher.eval()
         self._encoder = encoder
         self._tokenizer = tokenizer
-        self._accuracy = accuracy
-        self._reduction = begun.reduction if begun else None
-        self._logits = [begun.logits] if begun else []
-        self._hints = [begun.hints.numbers] if begun else []
-        self._counts = [np.diff(begun.hints.starts)] if begun else []
-        self.done = len(begun.logits) if begun else 0
+        self._begun = begun
+        self._logits = [begun.logits]
+        self._hints = [begun.hints.numbers]
+        self._counts = [np.diff(begun.hints.starts)]
+        self.done = len(begun.logits)
 
     def lessons(self) -> Lessons:
-        """What was said so far; there must be something."""
-        assert self._reduction is not None
+        """What was said so far."""
         starts = np.concatenate([[0], np.cumsum(np.concatenate(self._counts))])
         hints = Hints(np.concatenate(self._hints), starts)
-        return Lessons(np.concatenate(self._logits), hints, self._reduction, self._accuracy)
+        return replace(self._begun, logits=np.concatenate(self._logits), hints=hints)
 
     def go_on(self, texts: list[str], own: NDArray[np.int64], whole: NDArray[np.bool_]) -> None:
         """Label some texts, at most `CHUNK`.
@@ -144,23 +144,26 @@ class Labelling:
     @torch.no_grad()
     def _ask(self, texts: list[str]) -> tuple[NDArray[np.float16], list[NDArray[np.int8]]]:
         """The teacher's logits (n, C) and, for each text, hints for the network's tokens."""
-        data = tokenize(self._encoder, texts)
-        if self._reduction is None:
-            ids, _ = data.batch(range(min(LOOKED_AT, len(texts))))
-            self._reduction = Reduction.fit(self._teacher(ids).states[ids != 0])
+        tokens = read(
+            self._encoder, texts, return_offsets_mapping=True, return_special_tokens_mask=True
+        )
+        data = as_taken(tokens["input_ids"])
         logits = np.zeros((len(texts), self._teacher.head.out_features), dtype=np.float16)
         hints: dict[int, NDArray[np.int8]] = {}
-        read = self._encoder.tokenizer(
-            texts, truncation=True, max_length=longest_read(self._encoder),
-            return_offsets_mapping=True, return_special_tokens_mask=True,
-        )  # fmt: skip
         for positions in length_batches(data.lengths.tolist(), DEV_TOKENS):
             judgement = self._teacher(data.batch(positions)[0])
             logits[positions] = judgement.logits.numpy()
-            reduced = self._reduction(judgement.states).numpy()
+            reduced = self._begun.reduction(judgement.states).numpy()
             for row, position in enumerate(positions):
-                places = np.flatnonzero(np.equal(read["special_tokens_mask"][position], 0))
-                theirs = np.array(read["offset_mapping"][position])[places]
+                places = np.flatnonzero(np.equal(tokens["special_tokens_mask"][position], 0))
+                theirs = np.array(tokens["offset_mapping"][position])[places]
                 ours = self._tokenizer.encode(texts[position], LONG).spans
                 hints[position] = align(np.array(ours), theirs, reduced[row, places])
         return logits, [hints[place] for place in range(len(texts))]
+
+
+@torch.no_grad()
+def _reduction(teacher: Teacher, encoder: Encoder, texts: list[str]) -> Reduction:
+    """What of a teacher's states is kept, as these texts, which are read at once, suggest."""
+    ids, _ = tokenize(encoder, texts).batch(range(len(texts)))
+    return Reduction.fit(teacher.eval()(ids).states[ids != 0])

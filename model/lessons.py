@@ -29,6 +29,13 @@ class Lessons:
     accuracy: float
     """Its own, on dev."""
 
+    @classmethod
+    def none(cls, classes: int, reduction: Reduction, accuracy: float) -> "Lessons":
+        """Of no text yet."""
+        width = reduction.directions.shape[1]
+        hints = Hints(np.zeros((0, width), dtype=np.int8), np.zeros(1, dtype=np.int64))
+        return cls(np.zeros((0, classes), dtype=np.float16), hints, reduction, accuracy)
+
     def labels(self, own: NDArray[np.int64]) -> NDArray[np.int64]:
         """A label for each text, (N,): its own where it has one, else what the teacher says."""
         labels: NDArray[np.int64] = self.logits.argmax(axis=1)

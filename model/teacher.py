@@ -8,8 +8,10 @@ can be as many as there is text. Serving needs nothing of the encoder.
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -127,14 +129,23 @@ def longest_read(encoder: Encoder) -> int:
 def tokenize(
     encoder: Encoder, texts: Sequence[str], labels: NDArray[np.int64] | None = None
 ) -> Dataset:
-    """Texts as the encoder's own ids plus 1, its special tokens among them."""
+    """Texts as a teacher takes them."""
+    chunks = (texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK))
+    return as_taken(chain.from_iterable(read(encoder, c)["input_ids"] for c in chunks), labels)
+
+
+def read(encoder: Encoder, texts: Sequence[str], **more: bool) -> Any:
+    """Texts as the encoder's tokenizer reads them, `longest_read` of each; `more` asks for more."""
     longest = longest_read(encoder)
+    return encoder.tokenizer(list(texts), truncation=True, max_length=longest, **more)
+
+
+def as_taken(rows: Iterable[Sequence[int]], labels: NDArray[np.int64] | None = None) -> Dataset:
+    """Rows of the encoder's own ids, its special tokens among them, plus 1."""
     ids, starts = array("i"), array("q", [0])
-    for start in range(0, len(texts), CHUNK):
-        chunk = list(texts[start : start + CHUNK])
-        for row in encoder.tokenizer(chunk, truncation=True, max_length=longest)["input_ids"]:
-            ids.extend(number + 1 for number in row or [0])
-            starts.append(len(ids))
+    for row in rows:
+        ids.extend(number + 1 for number in row or [0])
+        starts.append(len(ids))
     if labels is None:
-        labels = np.zeros(len(texts), dtype=np.int64)
+        labels = np.zeros(len(starts) - 1, dtype=np.int64)
     return Dataset(np.asarray(ids), np.asarray(starts), labels)

@@ -35,6 +35,13 @@ def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
+def test_how_long_a_text_takes_to_be_tokenized(trained: Path, test_csv: Path) -> None:
+    found = json.loads(run("benchmarks.reading", trained, test_csv, 1).stdout)
+    assert found["texts"] == 80
+    assert found["tokens"] > 1
+    assert min(found["library"], found["first"], found["again"]) > 0
+
+
 def test_the_service_beside_its_floors(trained: Path) -> None:
     done = run("benchmarks", trained, "--rounds", 1, "--seconds", 1)
     if not CAN_MEASURE:

@@ -1,5 +1,7 @@
 """Text read in chunks has the tokens that it has when read whole."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ def learnt() -> Tokenizer:
 
 
 @pytest.mark.parametrize("make", [learnt, word_pieces])
-def test_a_tokenizer_that_parts_at_spaces(make) -> None:  # type: ignore[no-untyped-def]
+def test_a_tokenizer_that_parts_at_spaces(make: Callable[[], Tokenizer]) -> None:
     inner = make()
     reader = ChunkReader(inner)
 
@@ -54,6 +56,12 @@ def test_a_tokenizer_for_which_a_space_is_part_of_a_word() -> None:
     assert ids_of(ChunkReader(byte_level).read("a b b")) == [1, 4, 4]
     whole_text = Tokenizer(models.BPE({"a": 1, "b": 2, " ": 3, "a ": 4}, [("a", " ")]))
     assert ids_of(ChunkReader(whole_text).read("a b")) == [4, 2]
+
+
+def test_a_tokenizer_that_cannot_read_everything() -> None:
+    inner = Tokenizer(models.WordPiece({"film": 1, "word": 2}, unk_token="[UNK]"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    assert ids_of(ChunkReader(inner).read("film word film")) == [1, 2, 1]
 
 
 def test_it_forgets_before_it_is_full() -> None:

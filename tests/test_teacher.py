@@ -15,7 +15,7 @@ from model.data import Labelled, label_ids
 from model.encoder import read_encoder
 from model.errors import DataError
 from model.hints import Hints, Reduction
-from model.labelling import teach
+from model.labelling import Labelling, teach
 from model.lessons import TEMPERATURE, TRUTH, Lessons
 from model.order import Order
 from model.teacher import Teacher, teacher_plan
@@ -200,3 +200,22 @@ def test_a_row_that_it_cannot_read_whole_keeps_its_own_label(bert: Path) -> None
     assert counts[:12].tolist() == [len(tokenizer.ids(text)) for text in texts[:12]]
     assert 0 < counts[16] < len(tokenizer.ids(texts[12]))
     assert soft.hints.numbers.astype(float).std() > 5
+
+
+def test_where_no_row_can_be_read_whole_the_rest_is_labelled(bert: Path) -> None:
+    """Also what was said of the rows alone can be kept."""
+    texts, truth = zip(*[(text * 60, label) for text, label in reviews(6, seed=2)], strict=True)
+    rows = Labelled(Path("rows.csv"), list(texts), list(truth), list(range(6)))
+    labels = ["negative", "positive"]
+    encoder = read_encoder(str(bert), "--teacher")
+    torch.manual_seed(0)
+    reduction = Reduction.fit(torch.randn(200, encoder.width))
+    labelling = Labelling(
+        Teacher(encoder, 2), encoder, Tokenizer.fit(texts, 300), Lessons.none(2, reduction, 0.5)
+    )
+    labelling.go_on(list(texts), label_ids(rows, labels), np.zeros(6, dtype=bool))
+    lessons = labelling.lessons()
+    assert lessons.hints.starts.tolist() == [0] * 7
+    assert lessons.labels(label_ids(rows, labels)).tolist() == label_ids(rows, labels).tolist()
+    labelling.go_on(["a film"], np.zeros(0, dtype=int), np.zeros(0, dtype=bool))
+    assert labelling.lessons().hints.numbers.shape[0] > 0
