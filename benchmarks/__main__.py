@@ -48,8 +48,6 @@ def main() -> None:
         with measure.bare() as bare:
             rounds = [measure.one_round(bare) for _ in range(options.rounds)]
         found |= {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
-        found |= measure.half_load(1e6 / found["classify_16_us"])
-        found |= measure.overload(found["texts_a_second_none"])
         found |= measure.padding()
         found |= measure.memory(pid)
     found |= measure.workers()

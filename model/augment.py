@@ -7,6 +7,9 @@ to pieces, in three kinds, as many of each:
 - thinned: a text with a share of its words left out;
 - cropped: some words of a text, in a row.
 
+Where it is known beforehand what words mean, twice as many are put in other words (`Synonyms`): so
+the network meets words that no row has, and is told what the teacher makes of them.
+
 None has a label of its own: who crosses two texts cannot know what became of their meaning, nor who
 reads one sentence of a review what the others say.
 """
@@ -14,16 +17,17 @@ reads one sentence of a review what the others say.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain, cycle, islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.synonyms import Synonyms
 from model.tokenizer import Tokenizer
 
-MOST_OF_EACH = 10
+MOST_OF_EACH = 30
 """New texts for each row, at most."""
-MOST_WORDS = 4_000_000
+MOST_WORDS = 12_000_000
 """Words of short rows and new texts: what a teacher labels in about the time it takes to train."""
 LONG = 128
 """Tokens of a text that is longer than what a teacher reads at once."""
@@ -46,8 +50,10 @@ class _Words:
         return [self.texts[text][a:b] for a, b in pairwise(places)]
 
 
-def augment(texts: Sequence[str], tokenizer: Tokenizer, seed: int) -> list[str]:
-    """Make new texts of old ones: at most ten for each short one, fewer where there are many words.
+def augment(
+    texts: Sequence[str], tokenizer: Tokenizer, seed: int, synonyms: Synonyms | None = None
+) -> list[str]:
+    """Make new texts of old ones: at most thirty for each short one, and 12 million words of all.
 
     Equal arguments give equal texts.
 
@@ -55,6 +61,7 @@ def augment(texts: Sequence[str], tokenizer: Tokenizer, seed: int) -> list[str]:
         texts: training text.
         tokenizer: says what a word is, in any script.
         seed: decides what is made.
+        synonyms: what may stand for its tokens, where that is known.
     """
     random = np.random.default_rng((seed, 2))
     short, long = list[str](), list[str]()
@@ -70,7 +77,13 @@ def augment(texts: Sequence[str], tokenizer: Tokenizer, seed: int) -> list[str]:
         made.append(sentence)
     if short and room > 0:
         count = min(MOST_OF_EACH * len(short), room * len(short) // len(words.keys))
-        made += _taken_to_pieces(words, count, random)
+        pieces = count // 3 if synonyms else count
+        made += _taken_to_pieces(words, pieces, random)
+        if synonyms:
+            made += (
+                synonyms.put(text, tokenizer.encode(text, LONG), random)
+                for text in islice(cycle(short), count - pieces)
+            )
     return [text for text in map(str.strip, made) if tokenizer.ids(text)]
 
 

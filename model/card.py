@@ -208,7 +208,7 @@ def _pretrained(training: dict[str, Any]) -> str:
             f"{teacher[kind]:,} {what}"
             for kind, what in (
                 ("unlabelled", "texts without labels"),
-                ("augmented", "texts made of pieces of the training rows"),
+                ("augmented", "texts made of the training rows"),
             )
             if teacher[kind]
         ]

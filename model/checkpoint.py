@@ -4,6 +4,7 @@
 |---|---|
 | `job.json` | labels, sizes, schedule, where the data came from |
 | `tokenizer.json` | as in the bundle |
+| `start.safetensors` | what its tokens mean beforehand, if that is known |
 | `dev.jsonl` | the dev rows, which export calibrates and checks with |
 | `out_of_scope.jsonl` | texts of no label, if there are some |
 | `state.safetensors` | weights, optimizer, best weights; the counters as JSON in its metadata |
@@ -33,10 +34,10 @@ from model.ngrams import Ngrams
 
 JOB, TOKENIZER, DEV, STATE = "job.json", "tokenizer.json", "dev.jsonl", "state.safetensors"
 OUT_OF_SCOPE = "out_of_scope.jsonl"
-NGRAMS = "ngrams.safetensors"
+START, NGRAMS = "start.safetensors", "ngrams.safetensors"
 TEACHER, LESSONS = "teacher.safetensors", "lessons.safetensors"
 SECONDS_BETWEEN_SAVES = 30.0
-FORMAT = 3
+FORMAT = 4
 """Of the folder; changes when an older one cannot be gone on from."""
 
 
@@ -83,11 +84,13 @@ class Checkpoint:
         """Whether a training was saved, so that it needs nothing to start from."""
         return self._state.exists()
 
-    def begin(self, job: dict[str, Any], tokenizer: str, dev: str) -> None:
+    def begin(self, job: dict[str, Any], tokenizer: str, dev: str, table: Tensor | None) -> None:
         """Write what training needs to go on, `job.json` last: with it the rest is there."""
         self.path.mkdir(parents=True, exist_ok=True)
-        for name in (JOB, STATE, NGRAMS, TEACHER, LESSONS):
+        for name in (JOB, STATE, START, NGRAMS, TEACHER, LESSONS):
             (self.path / name).unlink(missing_ok=True)
+        if table is not None:
+            self._save(self.path / START, {"start.table": table}, {})
         self._write(TOKENIZER, tokenizer)
         self._write(DEV, dev)
         self.amend(job)
@@ -123,6 +126,12 @@ class Checkpoint:
     def tokenizer(self) -> str:
         """The tokenizer's JSON."""
         return self._read(TOKENIZER)
+
+    def table(self) -> Tensor | None:
+        """What the tokens mean beforehand, (V, D), if `begin` was told."""
+        if not (self.path / START).exists():
+            return None
+        return self._tensors(self.path / START)[0]["start"]["table"]
 
     def _read(self, name: str) -> str:
         try:

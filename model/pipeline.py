@@ -23,7 +23,8 @@ from model.ngrams import NgramSizes
 from model.order import Order, Rows, read_rows
 from model.plan import LONGEST_TEXT, TrainConfig, class_weights, plan, vocabulary_size
 from model.release import HeldOut, release
-from model.start import start_of
+from model.start import Start, start_of
+from model.synonyms import Synonyms
 from model.tokenizer import Tokenizer
 from model.train import logits, train
 from model.tune import Trial, tune
@@ -54,21 +55,22 @@ def train_bundle(order: Order, note: Note) -> Bundle:
     data, dev = (encode(part, tokenizer, labels, longest) for part in (rows.train, rows.dev))
     for part in filter(None, (rows.test, rows.out_of_scope)):
         encode(part, tokenizer, None, longest)  # refuses a row now, not after the training
-    more = _more_text(order, rows, tokenizer)
+    more = _more_text(order, rows, start)
     if more.texts:
         data = join(data, encode(more, tokenizer, None, longest))
     chosen = {"vocabulary": vocabulary_size(rows.train.texts)} | order.chosen
     if start.source:
         chosen |= {"vocabulary": tokenizer.vocabulary}
+    lengths = data.lengths[: len(rows.train.texts)].tolist()
     taught = order.teacher is not None
-    config = plan(data.lengths.tolist(), len(labels), taught=taught, **chosen)
+    config = plan(lengths, len(labels), more=len(more.texts), taught=taught, **chosen)
     data, dev = data.cut(config.max_tokens), dev.cut(config.max_tokens)
     sizes = config.network(tokenizer.vocabulary, len(labels))
     job = begin_job(order, config, sizes, labels, rows, more, start.source)
     if checkpoint and begun:
         job = same_job(begun, job, checkpoint.path)
     elif checkpoint:
-        checkpoint.begin(job, tokenizer.to_json(), _as_jsonl(rows.dev))
+        checkpoint.begin(job, tokenizer.to_json(), _as_jsonl(rows.dev), start.table)
     note(
         f"{len(rows.train.texts):,} train and {len(dev):,} dev rows, {len(labels)} labels, "
         f"{tokenizer.vocabulary:,} tokens, up to {config.max_tokens} a text"
@@ -170,8 +172,9 @@ def export_checkpoint(path: Path, out: Path, *, force: bool) -> Bundle:
     return release(network.eval(), ngrams, tokenizer, job, held_out, out, force=force)
 
 
-def _more_text(order: Order, rows: Rows, tokenizer: Tokenizer) -> Labelled:
+def _more_text(order: Order, rows: Rows, start: Start) -> Labelled:
     """What the teacher labels besides the rows: unlabelled text, and text made of the rows."""
+    tokenizer = start.tokenizer
     texts, where = list[str](), list[int]()
     if rows.unlabelled:
         for text, row in zip(rows.unlabelled.texts, rows.unlabelled.rows, strict=True):
@@ -179,7 +182,8 @@ def _more_text(order: Order, rows: Rows, tokenizer: Tokenizer) -> Labelled:
             texts += parts
             where += [row] * len(parts)
     if order.teacher:
-        texts += augment(rows.train.texts, tokenizer, order.chosen.get("seed") or 0)
+        synonyms = Synonyms(tokenizer, start.table) if start.table is not None else None
+        texts += augment(rows.train.texts, tokenizer, order.chosen.get("seed") or 0, synonyms)
     where += [0] * (len(texts) - len(where))
     return Labelled(order.unlabelled or order.data[0], texts, [""] * len(texts), where)
 

@@ -100,7 +100,7 @@ def dev_fraction(rows: int) -> float:
 
 
 def plan(
-    lengths: Sequence[int], classes: int, *, taught: bool = False, **chosen: Any
+    lengths: Sequence[int], classes: int, *, more: int = 0, taught: bool = False, **chosen: Any
 ) -> TrainConfig:
     """The configuration for a training set.
 
@@ -110,13 +110,14 @@ def plan(
     tokens. Up to 50,000 rows a token's vector is learnt from what it hands on alone.
 
     Args:
-        lengths: tokens of each training text.
+        lengths: tokens of each labelled text.
         classes: how many labels there are.
+        more: texts beside these, which only a teacher labels.
         taught: whether a teacher labels the texts.
         chosen: fields of `TrainConfig` that the person named; None is no choice.
     """
     chosen = {name: value for name, value in chosen.items() if value is not None}
-    rows = len(lengths)
+    rows = len(lengths) + more
     batch = chosen.get("batch") or next(size for size, most in _BATCHES if rows <= most)
     updates = math.ceil(rows / batch)
     wanted = (4000 + 40 * classes) * (2 if taught else 1)

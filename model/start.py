@@ -24,7 +24,7 @@ class Start:
     source: str | None
     """Whose vectors they are, and so the tokenizer; None: learnt from the rows."""
     table: Tensor | None
-    """(V, D) the vectors; None also where training goes on from others."""
+    """(V, D) the vectors."""
 
 
 def start_of(
@@ -44,10 +44,10 @@ def start_of(
         begun: the checkpoint to go on from and its job.
         note: tells the person what takes a while.
     """
-    if begun and begun[0].started:
+    if begun:
         checkpoint, job = begun
         tokenizer = Tokenizer.from_json(checkpoint.tokenizer())
-        return Start(tokenizer, job["training"].get("init_embeddings"), None)
+        return Start(tokenizer, job["training"].get("init_embeddings"), checkpoint.table())
     wanted = order.chosen.get("vocabulary")
     width = order.chosen.get("width") or TrainConfig.width
     texts = rows.train.texts

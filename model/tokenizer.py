@@ -128,6 +128,19 @@ class Tokenizer:
         """How the vocabulary spells id 0."""
         return self._inner.id_to_token(0) or ""
 
+    def whole_words(self) -> dict[int, str]:
+        """Tokens that are words by themselves, by their ids; of one letter only those of CJK."""
+        spelled = (
+            (number, token.lstrip("▁Ġ")) for token, number in self._inner.get_vocab().items()
+        )
+        return {
+            number: word
+            for number, word in spelled
+            if word.isalpha()
+            and (len(word) > 1 or ord(word) > 0x2E80)
+            and self.ids(word) == [number]
+        }
+
     def split(self, text: str) -> list[str]:
         """The words that tokens are looked for in, as they are after normalisation."""
         normalizer, splitter = self._inner.normalizer, self._inner.pre_tokenizer

@@ -1,12 +1,15 @@
 """Text that is made of training text."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from model import augment as module
 from model.augment import LONG, augment, is_long, sentences
+from model.synonyms import Synonyms
 from model.tokenizer import Tokenizer
+from model.vectors import ENGLISH, StaticVectors
 from tests.texts import FOREIGN, reviews
 
 TEXTS = [text for text, _ in reviews(120, 7)]
@@ -21,9 +24,9 @@ def words(text: str) -> list[str]:
     return [text[spans[0][0] : spans[-1][1]].casefold() for spans in found.values()]
 
 
-def test_ten_for_each_made_of_the_words_of_the_texts() -> None:
+def test_thirty_for_each_made_of_the_words_of_the_texts() -> None:
     made = augment(TEXTS, TOKENIZER, 0)
-    assert len(made) == 10 * len(TEXTS)
+    assert len(made) == module.MOST_OF_EACH * len(TEXTS)
     known = {word for text in TEXTS for word in words(text)}
     assert {word for text in made for word in words(text)} <= known
     assert len(set(made) - set(TEXTS)) > 5 * len(TEXTS)
@@ -66,7 +69,7 @@ def test_long_texts_give_their_sentences() -> None:
     assert len(made) == 2 * 20 * 5
     both = augment([*long, *TEXTS], TOKENIZER, 0)
     assert set(both[: len(made)]) == set(made)
-    assert len(both) == len(made) + 10 * len(TEXTS)
+    assert len(both) == len(made) + module.MOST_OF_EACH * len(TEXTS)
 
 
 def test_as_many_sentences_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,3 +88,29 @@ def test_sentences_end_where_a_line_does_and_hold_something() -> None:
 def test_none_is_empty(texts: list[str]) -> None:
     for text in augment([*texts, *FOREIGN["positive"]], TOKENIZER, 0):
         assert TOKENIZER.ids(text)
+
+
+def test_words_are_put_in_others_that_stand_near() -> None:
+    known = StaticVectors.load(ENGLISH)
+    synonyms = Synonyms(known.tokenizer, known.table)
+    source = "The movie was terrible!"
+    random = np.random.default_rng(0)
+    encoding = known.tokenizer.encode(source, LONG)
+    made = {synonyms.put(source, encoding, random) for _ in range(200)}
+    assert source not in made
+    assert all(text.endswith("!") and len(text.split()) == 4 for text in made)
+    assert {"film", "movies"} <= {text.split()[1] for text in made}
+    assert {"horrible!", "awful!"} <= {text.split()[3] for text in made}
+    for text in ("$ 5 …", "superfragilistisch"):  # nothing that stands near, and pieces of a word
+        assert synonyms.put(text, known.tokenizer.encode(text, LONG), random) == text
+
+
+def test_two_thirds_are_in_other_words_where_these_are_known() -> None:
+    known = StaticVectors.load(ENGLISH)
+    synonyms = Synonyms(known.tokenizer, known.table)
+    made = augment(TEXTS, known.tokenizer, 0, synonyms)
+    assert len(made) == module.MOST_OF_EACH * len(TEXTS)
+    read = {word for text in TEXTS for word in known.tokenizer.split(text)}
+    fresh = [text for text in made if not set(known.tokenizer.split(text)) <= read]
+    assert len(fresh) > 0.5 * len(made)
+    assert augment(TEXTS, known.tokenizer, 0, Synonyms(known.tokenizer, known.table)) == made

@@ -56,7 +56,7 @@ def arguments(files: Path, bert: Path) -> list[object]:
 def taught(files: Path, arguments: list[object]) -> Path:
     done = heed(*arguments, "--target-precision", 0.9)
     assert "teacher epoch 1/" in done.stderr
-    assert "the teacher labels 2,622 texts" in done.stderr
+    assert "the teacher labels 7,302 texts" in done.stderr
     assert "Below a probability of " in done.stdout
     return files / "bundle"
 
@@ -65,15 +65,15 @@ def test_a_taught_bundle(taught: Path, files: Path, bert: Path) -> None:
     config = Bundle.load(taught).config
     teacher = config.training["teacher"]
     assert teacher["name"] == bert.name
-    assert (teacher["unlabelled"], teacher["augmented"]) == (48, 2340)
+    assert (teacher["unlabelled"], teacher["augmented"]) == (48, 7020)
     assert config.scores["dev"]["accuracy"] > 0.8
     card = (taught / "README.md").read_text("utf-8")
     assert f"It was taught by {bert.name}, fine-tuned on the training rows to an accuracy" in card
-    assert "48 texts without labels and 2,340 texts made of pieces" in card
+    assert "48 texts without labels and 7,020 texts made of" in card
     assert config.network["hints"] == 64
     lessons = Checkpoint(files / "checkpoint").lessons()
     assert lessons is not None
-    assert lessons.logits.shape == (2622, 2)
+    assert lessons.logits.shape == (7302, 2)
     assert lessons.accuracy == teacher["dev_accuracy"]
 
 
