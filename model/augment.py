@@ -7,8 +7,8 @@ to pieces, in three kinds, as many of each:
 - thinned: a text with a share of its words left out;
 - cropped: some words of a text, in a row.
 
-Where it is known beforehand what words mean, twice as many are put in other words (`Synonyms`): so
-the network meets words that no row has, and is told what the teacher makes of them.
+Where `Synonyms` are known, twice as many are put in other words: so the network meets words that no
+row has, and is told what the teacher makes of them.
 
 None has a label of its own: who crosses two texts cannot know what became of their meaning, nor who
 reads one sentence of a review what the others say.

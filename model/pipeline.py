@@ -21,7 +21,7 @@ from model.linear import MOST_LABELS, fit_ngrams
 from model.network import Network, NetworkConfig
 from model.ngrams import NgramSizes
 from model.order import Order, Rows, read_rows
-from model.plan import LONGEST_TEXT, TrainConfig, class_weights, plan, vocabulary_size
+from model.plan import LONGEST_TEXT, PLENTY, TrainConfig, class_weights, plan, vocabulary_size
 from model.release import HeldOut, release
 from model.start import Start, start_of
 from model.synonyms import Synonyms
@@ -182,7 +182,9 @@ def _more_text(order: Order, rows: Rows, start: Start) -> Labelled:
             texts += parts
             where += [row] * len(parts)
     if order.teacher:
-        synonyms = Synonyms(tokenizer, start.table) if start.table is not None else None
+        synonyms = None
+        if start.table is not None and len(rows.train.texts) < PLENTY:
+            synonyms = Synonyms(tokenizer, start.table)
         texts += augment(rows.train.texts, tokenizer, order.chosen.get("seed") or 0, synonyms)
     where += [0] * (len(texts) - len(where))
     return Labelled(order.unlabelled or order.data[0], texts, [""] * len(texts), where)
