@@ -69,13 +69,13 @@ class Measure:
         return found
 
     def one_round(self, bare: str) -> dict[str, float]:
-        """Every side of each ratio, within seconds of the other, and what they say of the peak."""
+        """The ratios to the floors, then delays at half of the peak they tell, and overload."""
         found = self.beside_floors(bare)
         found |= self.half_load(1e6 / found["classify_16_us"])
         return found | self.overload(found["texts_a_second_none"])
 
     def beside_floors(self, bare: str) -> dict[str, float]:
-        """The ratios to the floors."""
+        """The ratios to the floors, each side measured within seconds of the other."""
         loop = self.floors()
         bare16 = wrk(bare, self._bodies, 16, self._seconds)
         ours16 = wrk(URL + "/classify", self._bodies, 16, self._seconds)

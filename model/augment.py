@@ -28,7 +28,7 @@ from model.tokenizer import Tokenizer
 MOST_OF_EACH = 30
 """New texts for each row, at most."""
 MOST_WORDS = 12_000_000
-"""Words of short rows and new texts: what a teacher labels in about the time it takes to train."""
+"""Words of short rows and new texts together."""
 LONG = 128
 """Tokens of a text that is longer than what a teacher reads at once."""
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*|\s*<br\s*/?>\s*|\n+")
@@ -80,10 +80,9 @@ def augment(
         pieces = count // 3 if synonyms else count
         made += _taken_to_pieces(words, pieces, random)
         if synonyms:
-            made += (
-                synonyms.put(text, tokenizer.encode(text, LONG), random)
-                for text in islice(cycle(short), count - pieces)
-            )
+            read = [(text, tokenizer.encode(text, LONG)) for text in short]
+            again = islice(cycle(read), count - pieces)
+            made += (synonyms.put(text, encoding, random) for text, encoding in again)
     return [text for text in map(str.strip, made) if tokenizer.ids(text)]
 
 

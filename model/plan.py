@@ -14,7 +14,7 @@ LARGEST_VOCABULARY = 16_000
 LONGEST_TEXT = 512
 PLENTY = 50_000
 """Texts, from which on what stands beside a token may teach its vector, too, and from which on they
-teach what words mean better than is known beforehand, and have most words that will be met."""
+teach what English words mean better than is known beforehand; none is put in other words then."""
 
 
 @dataclass(frozen=True)

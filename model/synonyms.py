@@ -13,7 +13,7 @@ from model.tokenizer import Encoding, Tokenizer
 NEAR = 20
 """Words that may stand for one."""
 STEPS = 127
-"""A vector's largest number, in steps: sums of whole numbers are the same on every machine."""
+"""A vector's largest number, in steps: in whatever order steps are added, the sum is the same."""
 ROWS = 1024
 """Words compared with all others at once."""
 

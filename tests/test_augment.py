@@ -26,7 +26,7 @@ def words(text: str) -> list[str]:
 
 def test_thirty_for_each_made_of_the_words_of_the_texts() -> None:
     made = augment(TEXTS, TOKENIZER, 0)
-    assert len(made) == module.MOST_OF_EACH * len(TEXTS)
+    assert len(made) == 30 * len(TEXTS)
     known = {word for text in TEXTS for word in words(text)}
     assert {word for text in made for word in words(text)} <= known
     assert len(set(made) - set(TEXTS)) > 5 * len(TEXTS)
@@ -69,7 +69,7 @@ def test_long_texts_give_their_sentences() -> None:
     assert len(made) == 2 * 20 * 5
     both = augment([*long, *TEXTS], TOKENIZER, 0)
     assert set(both[: len(made)]) == set(made)
-    assert len(both) == len(made) + module.MOST_OF_EACH * len(TEXTS)
+    assert len(both) == len(made) + 30 * len(TEXTS)
 
 
 def test_as_many_sentences_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_two_thirds_are_in_other_words_where_these_are_known() -> None:
     known = StaticVectors.load(ENGLISH)
     synonyms = Synonyms(known.tokenizer, known.table)
     made = augment(TEXTS, known.tokenizer, 0, synonyms)
-    assert len(made) == module.MOST_OF_EACH * len(TEXTS)
+    assert len(made) == 30 * len(TEXTS)
     read = {word for text in TEXTS for word in known.tokenizer.split(text)}
     fresh = [text for text in made if not set(known.tokenizer.split(text)) <= read]
     assert len(fresh) > 0.5 * len(made)

@@ -69,7 +69,7 @@ def test_a_taught_bundle(taught: Path, files: Path, bert: Path) -> None:
     assert config.scores["dev"]["accuracy"] > 0.8
     card = (taught / "README.md").read_text("utf-8")
     assert f"It was taught by {bert.name}, fine-tuned on the training rows to an accuracy" in card
-    assert "48 texts without labels and 7,020 texts made of" in card
+    assert "48 texts without labels and 7,020 texts made of the training rows" in card
     assert config.network["hints"] == 64
     lessons = Checkpoint(files / "checkpoint").lessons()
     assert lessons is not None
