@@ -1,5 +1,7 @@
 """What dev settles when all is learnt: how two classifiers are mixed, and how sure they may be."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,39 +10,54 @@ from scipy.optimize import minimize, minimize_scalar
 
 HOTTEST = 20.0
 Floats = NDArray[np.floating[Any]]
-Mixture = tuple[float, float]
-"""What the logits of two classifiers are multiplied by before they are added."""
 
 
-def fit_mixture(first: Floats, second: Floats, truth: NDArray[np.int64]) -> Mixture:
-    """The a, b >= 0 for which softmax(a first + b second) has the least cross-entropy.
+@dataclass(frozen=True)
+class Mixture:
+    """What is multiplied before it is added: logits = bias + network + ngrams.
 
-    Stacking (Wolpert 1992) with two numbers. To it is added ((a - 1/2)^2 + (b - 1/2)^2) / N, so
-    that few rows leave both near the half that they have without any.
+    One number for each; where long texts have a bag of their own two, for short and for long texts.
+    """
+
+    network: Sequence[float]
+    ngrams: Sequence[float]
+    bias: float
+
+
+ALONE = Mixture((1.0,), (0.0,), 1.0)
+"""Of a network without a linear half."""
+
+
+def fit_weights(parts: Sequence[Floats], truth: NDArray[np.int64]) -> list[float]:
+    """The w >= 0 for which softmax(sum_k w_k parts_k) has the least cross-entropy.
+
+    Stacking (Wolpert 1992) with a number for each part. To it is added sum_k (w_k - 1/2)^2 / N, so
+    that few rows leave all near the half that they have without any.
 
     Args:
-        first: (N, C) logits.
-        second: (N, C) logits.
+        parts: of each (N, C) logits.
         truth: (N,) the right column of each row.
     """
-    both = np.stack([first, second]).astype(np.float64)  # (2, N, C)
-    both -= both.mean(axis=2, keepdims=True)
-    target = _target(first.shape, truth)
+    stacked = np.stack(parts).astype(np.float64)  # (K, N, C)
+    stacked -= stacked.mean(axis=2, keepdims=True)
+    target = _target(stacked.shape[1:], truth)
 
-    def loss(parts: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        mixed = np.tensordot(parts, both, axes=1)
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        mixed = np.tensordot(weights, stacked, axes=1)
         mixed -= mixed.max(axis=1, keepdims=True)
         normaliser = np.log(np.exp(mixed).sum(axis=1, keepdims=True))
         wrong = (np.exp(mixed - normaliser) - target) / len(truth)  # (N, C)
-        away = parts - 0.5
+        away = weights - 0.5
         return (
             float((target * (normaliser - mixed)).sum() + away @ away) / len(truth),
-            (both * wrong).sum(axis=(1, 2)) + 2 * away / len(truth),
+            (stacked * wrong).sum(axis=(1, 2)) + 2 * away / len(truth),
         )
 
-    bounds = [(0.0, HOTTEST)] * 2
-    ours, theirs = minimize(loss, [0.5, 0.5], jac=True, bounds=bounds, method="L-BFGS-B").x
-    return float(ours), float(theirs)
+    start, bounds = [0.5] * len(parts), [(0.0, HOTTEST)] * len(parts)
+    found: list[float] = minimize(
+        loss, start, jac=True, bounds=bounds, method="L-BFGS-B"
+    ).x.tolist()
+    return found
 
 
 def fit_temperature(logits: Floats, truth: NDArray[np.int64]) -> float:

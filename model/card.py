@@ -1,10 +1,12 @@
 """The model card: the bundle's README.md, with the front matter that model hubs read."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from model.abstain import in_words
 from model.bundle import MODEL, BundleConfig
+from model.calibrate import ALONE, Mixture
 
 TEMPLATE = """\
 ---
@@ -175,13 +177,20 @@ def _encoders(training: dict[str, Any]) -> list[str]:
 
 def _mixture(training: dict[str, Any]) -> str:
     """How the halves are mixed."""
-    ours, theirs = training.get("mixture", (1.0, 0.0))
-    if not theirs:
+    mixture = Mixture(**training.get("mixture", asdict(ALONE)))
+    if not any(mixture.ngrams):
         return ""
+    parts = [
+        f"{ours:.2f} times what the attention network says and {theirs:.2f} times what a bag of "
+        "tokens and of neighbours does"
+        for ours, theirs in zip(mixture.network, mixture.ngrams, strict=True)
+    ]
+    told = parts[0]
+    if len(parts) > 1:
+        told += f" in short texts, {parts[1]} of their own in long ones, and in others in between"
     return (
-        f"A logit is {ours:.2f} times that of the attention network and {theirs:.2f} times that of "
-        "a bag of tokens and of neighbours, as the dev rows like it best, whose figures that "
-        "flatters, too. Attention is the network's; what neighbours say counts for their last. "
+        f"A logit is its bias, {told}, as the dev rows like it best, whose figures that flatters, "
+        "too. Attention is the network's; what neighbours say counts for their last. "
     )
 
 

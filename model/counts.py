@@ -2,11 +2,10 @@
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from numpy.typing import NDArray
 
 from model.dataset import Dataset
-from model.ngrams import NgramSizes, long_share, pair_rows
+from model.ngrams import NgramSizes, pair_rows
 
 Floats = NDArray[np.float32]
 
@@ -30,28 +29,17 @@ def most_used(data: Dataset, sizes: NgramSizes) -> NDArray[np.int64]:
 
 
 def counts(sizes: NgramSizes, data: Dataset) -> sp.csr_matrix:
-    """How often each token and each pair stands in each text, over sqrt(n): (N, V + K).
-
-    With lengths, (N, V + K + V): how often a token does, times g(n).
-    """
+    """How often each token, pair and triple stands in each text, over sqrt(n): (N, V + K)."""
     ids = data.ids.astype(np.int64)
     before = _shifted(ids, data)
     places = [ids, sizes.vocabulary + pair_rows(before, ids, sizes.pairs)]
     if sizes.longest > 2:
         first = _shifted(before, data)
         places.append(sizes.vocabulary + pair_rows(before, ids, sizes.pairs, first))
-    width = sizes.vocabulary + sizes.pairs
-    share = data.lengths**-0.5
-    values = [share] * len(places)
-    if sizes.lengths:
-        long = long_share(torch.from_numpy(data.lengths), *torch.tensor(sizes.lengths))
-        places.append(width + ids)
-        values.append(share * long.numpy())
-        width += sizes.vocabulary
-    each = np.repeat(np.stack(values, axis=1), data.lengths, axis=0).astype(np.float32)
+    share = np.repeat(data.lengths**-0.5, len(places) * data.lengths).astype(np.float32)
     found = sp.csr_matrix(
-        (each.ravel(), np.stack(places, axis=1).ravel(), len(places) * data.starts),
-        shape=(len(data), width),
+        (share, np.stack(places, axis=1).ravel(), len(places) * data.starts),
+        shape=(len(data), sizes.vocabulary + sizes.pairs),
     )
     found.sum_duplicates()
     found.eliminate_zeros()

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.calibrate import Mixture
+from model.calibrate import ALONE, Mixture
 from model.classifier import Classifier
 from model.errors import InferenceError
 from model.network import Network, Output
@@ -22,8 +22,8 @@ TOLERANCE = 1e-4
 class ShippedNetwork(Network):
     """A network as a bundle has it, joined with the bag of n-grams if there is one.
 
-    logits = a network + b ngrams, see `fit_mixture`. Both are sums over tokens, so contributions
-    stay exact.
+    logits = bias + a network + b ngrams, see `Mixture`. Both are sums over tokens, so contributions
+    stay exact; where long texts have a bag of their own, a goes with the length, too.
 
     The embedding table is in 8 bits, with a scale for each row.
 
@@ -38,25 +38,28 @@ class ShippedNetwork(Network):
 
     scale: Tensor
     table: Tensor
+    weights: Tensor
 
     def __init__(
-        self, trained: Network, ngrams: Ngrams | None = None, mixture: Mixture = (1.0, 0.0)
+        self, trained: Network, ngrams: Ngrams | None = None, mixture: Mixture = ALONE
     ) -> None:
         super().__init__(trained.config)
         self.load_state_dict(trained.state_dict())
-        ours, theirs = mixture
-        self.ngrams = ngrams.times(theirs) if ngrams and theirs else None
+        wanted = any(mixture.ngrams) or len(mixture.network) > 1
+        self.ngrams = ngrams.times(mixture.ngrams) if ngrams and wanted else None
         with torch.no_grad():
-            self.head.weight.mul_(ours)
-            self.head.bias.mul_(ours)
-            if self.ngrams:
-                self.head.bias.add_(self.ngrams.bias)
+            if ngrams:
+                self.head.bias.add_(ngrams.bias)
+            self.head.bias.mul_(mixture.bias)
+            if len(mixture.network) == 1:
+                self.head.weight.mul_(mixture.network[0])
             table = trained.embedding.weight * trained.config.width**0.5
             scale = table.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
             position = trained.position_scale * trained.position
             for of_labels in self.head.parameters():  # (C, D) and (C,)
                 of_labels.sub_(of_labels.mean(dim=0))
         del self.embedding, self.position_scale
+        self.register_buffer("weights", torch.tensor(mixture.network))
         self.register_buffer("position", position)
         self.register_buffer("scale", scale)  # (V, 1)
         self.register_buffer("table", torch.round(table / scale).to(torch.int8))  # (V, D)
@@ -75,12 +78,14 @@ class ShippedNetwork(Network):
         found = super().forward(ids, vectors)
         if self.ngrams is None:
             return found
-        said = self.ngrams.say(ids)  # few numbers beside the network's, also where nobody asks
-        return replace(
-            found,
-            logits=found.logits + said.sum(dim=1),
-            contributions=found.contributions + said,
-        )
+        of_network = found.contributions
+        if len(self.weights) > 1:
+            gate = self.ngrams.gate((ids != 0).sum(dim=1)[:, None, None])
+            short, long = self.weights
+            of_network = of_network * (short + gate * (long - short))
+        contributions = of_network + self.ngrams.say(ids)  # few numbers beside the network's
+        logits = contributions.sum(dim=1) + self.head.bias
+        return replace(found, logits=logits, contributions=contributions)
 
 
 @torch.no_grad()

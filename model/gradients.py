@@ -5,6 +5,7 @@ the bag of n-grams, which is linear, they are its contributions.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from model.attributions import Attribution, timed
 from model.bundle import Bundle
+from model.calibrate import ALONE, Mixture
 from model.checkpoint import Checkpoint
 from model.errors import DataError
 from model.export import ShippedNetwork
@@ -43,8 +45,8 @@ def load_network(folder: Path, bundle: Bundle) -> ShippedNetwork:
     network = Network(sizes)
     network.load_state_dict(checkpoint.best())
     ngrams = checkpoint.ngrams()
-    mixture = bundle.config.training.get("mixture", (1.0, 0.0))
-    shipped = ShippedNetwork(network, ngrams, mixture).requires_grad_(False)
+    mixture = bundle.config.training.get("mixture", asdict(ALONE))
+    shipped = ShippedNetwork(network, ngrams, Mixture(**mixture)).requires_grad_(False)
     if not np.allclose(shipped.head.bias, bundle.config.bias, atol=1e-5):
         raise DataError(
             f"{folder}: its weights are not those of {bundle.path}; name the folder that this "

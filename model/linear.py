@@ -3,13 +3,14 @@
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
-from operator import itemgetter
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
@@ -17,14 +18,15 @@ from torch import Tensor
 from model.counts import Floats, counts, draw, meant, most_used
 from model.dataset import Dataset
 from model.ngrams import Ngrams, NgramSizes
+from model.train import logits
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 """Inverse strengths of the regularisation, tried in this order until dev gets worse."""
 LONGEST = (2, 3)
 """Tokens of the longest n-gram, of which dev chooses; equal ones leave the shorter."""
 SPREAD = 4
-"""From which on a token may say something else in long texts: the tokens that a tenth of the rows
-exceed, over those that a tenth do not reach."""
+"""From which on long texts may have a bag of their own: the tokens that a tenth of the rows exceed,
+over those that a tenth do not reach."""
 STEPS = 100
 """Most steps down to the least loss."""
 MOST_TOKENS = 8_000_000
@@ -48,27 +50,28 @@ def fit_ngrams(
 ) -> Ngrams:
     """Fit each class's score of a text of n tokens,
 
-        b_c + (1 / sqrt(n)) sum_t (idf_t beta[t, c] + idf_p gamma[p, c]
-                                   + idf_l g(n) delta[t, c] + v_t . w_c)
+        b_c + (1 / sqrt(n)) sum_t (idf_t beta[t, c] + idf_p gamma[p, c] + v_t . w_c)
 
     Here p is the row of the pair that ends at t, and of the triple, too, where dev likes that
     better (`LONGEST`); idf_t = log((1 + N) / (1 + n_t)) + 1 for a token
-    that stands in n_t of N texts, idf_p the same of pairs, idf_l of tokens in texts with g(n) > 0,
-    and v_t, where vectors are given, known beforehand, so that tokens that the rows do not show say
-    something, too; a token that has no row in the table says nothing. There is a delta where
-    lengths differ by `SPREAD`, see `Ngrams`.
+    that stands in n_t of N texts, idf_p the same of pairs, and v_t, where vectors are given, known
+    beforehand, so that tokens that the rows do not show say something, too; a token that has no row
+    in the table says nothing.
+
+    Where lengths differ by `SPREAD`, texts longer than the geometric middle of the tenth and the
+    ninetieth of a hundred have a bag fitted to them alone, if dev likes two better than one, see
+    `Ngrams`. Then neither has a b_c, as the logit has one for texts of all lengths.
 
     Args:
         sizes: of what is made, less lengths and longest n-gram.
         data: rows to fit.
-        dev: rows that choose the regularisation and the longest n-gram, by cross-entropy.
+        dev: rows that choose the regularisation, the longest n-gram and one bag or two, by
+            cross-entropy.
         table: (V, D) what the tokens mean by themselves, principal components in order; None:
             nothing is known of them.
         weights: what a row of each class weighs; None: all alike.
         seed: decides which rows are taken where there are too many.
     """
-    short, long = np.percentile(data.lengths, (10, 90)).round().tolist()
-    sizes = replace(sizes, lengths=(short, long) if long >= SPREAD * short else None)
     data = draw(data, min(MOST_TOKENS, MOST_TERMS // sizes.classes), seed)
     kept = most_used(data, sizes)
     known = np.zeros((sizes.vocabulary, 0), dtype=np.float32)
@@ -76,12 +79,39 @@ def fit_ngrams(
         most = max(1, MOST_PRODUCTS // (len(data) * sizes.classes))
         known = np.zeros((sizes.vocabulary, min(most, table.shape[1])), dtype=np.float32)
         known[kept] = table[kept, :most].numpy()
-        known = known / np.sqrt(np.square(meant(data, known)).sum(axis=1).mean())
-    tried = (
+    tried = [
         _fit_bag(replace(sizes, longest=longest), data, dev, kept, known, weights)
         for longest in LONGEST
-    )
-    return min(tried, key=itemgetter(0))[1]
+    ]
+    best = min(tried, key=attrgetter("loss"))
+    one = _in_eight_bits(best.sizes, kept, [best])
+    least, long = np.percentile(data.lengths, (10, 90)).round().tolist()
+    short = round(math.sqrt(least * long))
+    of_long, dev_of_long = (part.take(np.flatnonzero(part.lengths > short)) for part in (data, dev))
+    classes = len(np.unique(data.labels))
+    if long < SPREAD * least or not len(dev_of_long) or len(np.unique(of_long.labels)) < classes:
+        return one
+    both = [
+        _fit_bag(best.sizes, rows, judges, kept, known, weights, with_bias=False)
+        for rows, judges in ((data, dev), (of_long, dev_of_long))
+    ]
+    two = _in_eight_bits(replace(best.sizes, lengths=(short, long)), kept, both)
+    return min(one, two, key=lambda ngrams: _loss(ngrams, dev))
+
+
+@dataclass(frozen=True)
+class _Bag:
+    """A bag before it is rounded."""
+
+    sizes: NgramSizes
+    scores: Floats  # (V' + K, C) of tokens that have a row, and of rows of pairs
+    bias: Floats  # (C,)
+    loss: float
+    """What it costs its dev rows."""
+
+
+def _loss(ngrams: Ngrams, dev: Dataset) -> float:
+    return F.cross_entropy(logits(ngrams, dev), torch.from_numpy(dev.labels)).item()
 
 
 def _fit_bag(
@@ -91,12 +121,12 @@ def _fit_bag(
     kept: NDArray[np.int64],
     known: Floats,
     weights: Sequence[float] | None,
-) -> tuple[float, Ngrams]:
-    """The bag of these sizes, and what it costs dev."""
-    listed = sizes.vocabulary + sizes.pairs
-    columns = np.append(kept, np.arange(sizes.vocabulary, listed))
-    if sizes.lengths:
-        columns = np.append(columns, listed + kept)
+    *,
+    with_bias: bool = True,
+) -> _Bag:
+    columns = np.append(kept, np.arange(sizes.vocabulary, sizes.vocabulary + sizes.pairs))
+    if known.shape[1]:
+        known = known / np.sqrt(np.square(meant(data, known)).sum(axis=1).mean())
     uses = counts(sizes, data)[:, columns]
     texts = np.bincount(uses.indices, minlength=len(columns))
     seen = np.flatnonzero(texts)  # of the columns
@@ -107,8 +137,9 @@ def _fit_bag(
         sp.hstack([counts(sizes, dev)[:, columns][:, seen] @ idf, meant(dev, known)]).tocsr(),
         dev.labels,
         weights,
+        with_bias,
     )
-    coefficients, bias = fitted.coef_, fitted.intercept_
+    coefficients, bias = fitted.coef_, np.broadcast_to(fitted.intercept_, len(fitted.coef_))
     if len(coefficients) == 1:  # of two classes it has the second's alone
         coefficients = np.vstack([-coefficients, coefficients]) / 2
         bias = np.append(-bias, bias) / 2
@@ -118,7 +149,8 @@ def _fit_bag(
     scores[: len(kept), fitted.classes_] += known[kept] @ shared.T
     biases = np.full(sizes.classes, bias.min())  # of a class that no row was drawn of
     biases[fitted.classes_] = bias
-    return loss, _in_eight_bits(sizes, kept, scores, biases)
+    # What all classes have alike tells nothing.
+    return _Bag(sizes, scores - scores.mean(axis=1, keepdims=True), biases - biases.mean(), loss)
 
 
 def _fit(
@@ -127,12 +159,15 @@ def _fit(
     dev: sp.csr_matrix,
     truth: NDArray[np.int64],
     weights: Sequence[float] | None,
+    with_bias: bool,
 ) -> tuple[float, Any]:
     """The regression whose strength dev likes best, looked for from the strongest on; its loss."""
     best, best_loss = None, math.inf
     by_class = None if weights is None else {c: weights[c] for c in np.unique(labels).tolist()}
     for strength in STRENGTHS:
-        fitted = LogisticRegression(C=strength, max_iter=STEPS, class_weight=by_class)
+        fitted = LogisticRegression(
+            C=strength, max_iter=STEPS, class_weight=by_class, fit_intercept=with_bias
+        )
         # Of steps that were too few, and of many labels: dev asks whether it is good, not why.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
@@ -145,20 +180,15 @@ def _fit(
     return best_loss, best
 
 
-def _in_eight_bits(
-    sizes: NgramSizes, kept: NDArray[np.int64], scores: Floats, bias: Floats
-) -> Ngrams:
-    """Scores of columns, see `fit_ngrams`, (V' + K + V', C), less what all classes have alike."""
-    scores = scores - scores.mean(axis=1, keepdims=True)
-    scale = np.maximum(np.abs(scores).max(axis=0), 1e-9) / 127  # (C,)
-    ends = [len(kept), len(kept) + sizes.pairs]
-    tables = np.split(np.rint(scores / scale).astype(np.int8), ends)
+def _in_eight_bits(sizes: NgramSizes, kept: NDArray[np.int64], bags: Sequence[_Bag]) -> Ngrams:
+    """One bag, or that of all rows and that of long texts."""
+    scores = np.hstack([bag.scores for bag in bags])
+    scale = np.maximum(np.abs(scores).max(axis=0), 1e-9) / 127
+    tokens, pairs = np.split(np.rint(scores / scale).astype(np.int8), [len(kept)])
     ngrams = Ngrams(sizes)
     ngrams.rows[torch.from_numpy(kept)] = torch.arange(len(kept), dtype=torch.int32)
-    ngrams.tokens.copy_(torch.from_numpy(tables[0]))
-    ngrams.pairs.copy_(torch.from_numpy(tables[1]))
-    if sizes.lengths:
-        ngrams.long.copy_(torch.from_numpy(tables[2]))
+    ngrams.tokens.copy_(torch.from_numpy(tokens))
+    ngrams.pairs.copy_(torch.from_numpy(pairs))
     ngrams.scale.copy_(torch.from_numpy(scale))
-    ngrams.bias.copy_(torch.from_numpy(bias - bias.mean()))
+    ngrams.bias.copy_(torch.from_numpy(bags[0].bias))
     return ngrams

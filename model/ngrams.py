@@ -5,6 +5,7 @@ what "wide" is in wide and deep learning (Cheng et al. 2016): it learns by heart
 to find out, and is as easily told apart by token.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -14,18 +15,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 NUMBERS = 2**20
-"""Of each table, whatever its shape: a megabyte of a bundle."""
+"""Of each table of a bag, whatever its shape: a megabyte of a bundle."""
 
 
 @dataclass(frozen=True)
 class NgramSizes:
-    """The sizes of the bag."""
+    """The sizes of one bag, or of two alike."""
 
     vocabulary: int
     """Of the tokenizer; id 0 is padding."""
     classes: int
     lengths: tuple[float, float] | None = None
-    """Tokens of a short and of a long text, where one score a token is not enough for both."""
+    """Up to how many tokens a text is short and from how many on long, where long texts have a bag
+    of their own."""
     longest: int = 2
     """Tokens of the longest n-gram, 2 or 3."""
 
@@ -38,6 +40,11 @@ class NgramSizes:
     def pairs(self) -> int:
         """Rows of the table of pairs, which all pairs share, and all triples."""
         return max(1, NUMBERS // self.classes)
+
+    @property
+    def columns(self) -> int:
+        """Of every table: a score for each class, and for each class in long texts."""
+        return self.classes if self.lengths is None else 2 * self.classes
 
 
 FIRST, BEFORE, OWN = 7_368_787, 1_000_003, 8_191
@@ -68,24 +75,22 @@ class Scores:
 class Ngrams(nn.Module):
     """Token ids (B, T) in, `Scores` out. Nothing in it is learnt by descent, see `fit_ngrams`.
 
-    logits = bias + (scale / sqrt(n))
-             sum_t (tokens[row of id_t] + pairs[row of id_(t-1), id_t]
-                    + pairs[row of id_(t-2), id_(t-1), id_t] + g(n) long[row of id_t])
+    logits = bias + (1 / sqrt(n)) sum_t (tokens[row of id_t] + pairs[row of id_(t-1), id_t]
+                                         + pairs[row of id_(t-2), id_(t-1), id_t])
 
     where the third is only there if `longest` is 3, and with n the tokens of the text: between a
     sum, by which a long text would be surer of everything, and a mean, by which it could be sure of
-    nothing. The tables are in 8 bits.
+    nothing. The tables are in 8 bits, with a scale for each column.
 
-    A word says less in a long text than in a phrase. Where lengths differ much, each token has what
-    it says more, or less, in long ones: g rises with log n from 0 for a short text to 1 for a long
-    one, `lengths` of the sizes. Shared weights beside those of a domain are due to Daumé (2007);
-    length stands for the domain, which nobody tells when a text is sent.
+    A word says something else in a long text than in a phrase. Where lengths differ much there may
+    be two bags, and what a token says is (1 - g) of the first and g of the second: g(n) rises with
+    log n from 0 for a short text to 1 for a long one, `lengths` of the sizes. It is a mixture of
+    experts (Jacobs et al. 1991) whose gate is the length, which nobody has to tell.
     """
 
     rows: Tensor
     tokens: Tensor
     pairs: Tensor
-    long: Tensor
     lengths: Tensor
     longest: Tensor
     scale: Tensor
@@ -94,53 +99,62 @@ class Ngrams(nn.Module):
     def __init__(self, sizes: NgramSizes) -> None:
         super().__init__()
         self.sizes = sizes
-        classes = sizes.classes
+        columns = sizes.columns
         self.register_buffer("rows", torch.zeros(sizes.vocabulary, dtype=torch.int32))
-        self.register_buffer("tokens", torch.zeros(sizes.tokens, classes, dtype=torch.int8))
-        self.register_buffer("pairs", torch.zeros(sizes.pairs, classes, dtype=torch.int8))
+        self.register_buffer("tokens", torch.zeros(sizes.tokens, columns, dtype=torch.int8))
+        self.register_buffer("pairs", torch.zeros(sizes.pairs, columns, dtype=torch.int8))
         if sizes.lengths:
-            self.register_buffer("long", torch.zeros(sizes.tokens, classes, dtype=torch.int8))
             self.register_buffer("lengths", torch.tensor(sizes.lengths))
         self.register_buffer("longest", torch.tensor(sizes.longest))
-        self.register_buffer("scale", torch.zeros(classes))
-        self.register_buffer("bias", torch.zeros(classes))
+        self.register_buffer("scale", torch.zeros(columns))
+        self.register_buffer("bias", torch.zeros(sizes.classes))
 
     @classmethod
     def of(cls, tensors: dict[str, Tensor]) -> "Ngrams":
         """The one whose `state_dict` this is."""
         lengths = tensors.get("lengths")
         spread = None if lengths is None else (lengths[0].item(), lengths[1].item())
-        longest = tensors.get("longest", torch.tensor(2))  # else of a checkpoint before there was 3
-        sizes = NgramSizes(len(tensors["rows"]), len(tensors["bias"]), spread, int(longest))
+        sizes = NgramSizes(
+            len(tensors["rows"]), len(tensors["bias"]), spread, int(tensors["longest"])
+        )
         ngrams = cls(sizes)
-        ngrams.load_state_dict(tensors | {"longest": longest})
+        ngrams.load_state_dict(tensors)
         return ngrams
+
+    @property
+    def bags(self) -> int:
+        """1, or 2 where long texts have their own."""
+        return self.sizes.columns // self.sizes.classes
+
+    def gate(self, count: Tensor) -> Tensor:
+        """g(n) of texts with so many tokens; 0 where there is one bag."""
+        return long_share(count, *self.lengths) if self.bags > 1 else torch.zeros_like(count)
 
     def say(self, ids: Tensor) -> Tensor:
         """What each token says for each class, (B, T, C); 0 at padding."""
         before = F.pad(ids, (1, 0))[:, :-1]
         rows = F.embedding(ids, self.rows[:, None]).squeeze(2)
         of_pairs = F.embedding(pair_rows(before, ids, len(self.pairs)), self.pairs)
-        said = F.embedding(rows, self.tokens).float() + of_pairs.float()
+        said = F.embedding(rows, self.tokens).float() + of_pairs.float()  # (B, T, bags C)
         if self.sizes.longest > 2:
             first = F.pad(before, (1, 0))[:, :-1]
             triples = pair_rows(before, ids, len(self.pairs), first)
             said = said + F.embedding(triples, self.pairs).float()
+        said = said * self.scale
         mask = (ids != 0).float()
         count = mask.sum(dim=1, keepdim=True)  # (B, 1)
-        if self.sizes.lengths:
-            gate = long_share(count, *self.lengths)[:, :, None]
-            said = said + gate * F.embedding(rows, self.long).float()
-        share = (mask * count**-0.5)[:, :, None]  # (B, T, 1)
-        return said * (share * self.scale)
+        if self.bags > 1:
+            short, long = said.chunk(2, dim=2)
+            said = short + self.gate(count)[:, :, None] * (long - short)
+        return said * (mask * count**-0.5)[:, :, None]
 
     def forward(self, ids: Tensor) -> Scores:
         """Classify token ids (B, T)."""
         return Scores(self.say(ids).sum(dim=1) + self.bias)
 
-    def times(self, factor: float) -> "Ngrams":
-        """The same with all it says multiplied."""
+    def times(self, factors: Sequence[float]) -> "Ngrams":
+        """The same with what each bag says multiplied, and no bias."""
         copy = deepcopy(self)
-        copy.scale *= factor
-        copy.bias *= factor
+        copy.scale *= torch.tensor(factors).repeat_interleave(self.sizes.classes)
+        copy.bias.zero_()
         return copy

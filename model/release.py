@@ -1,18 +1,19 @@
 """From a trained network to a bundle that is checked, calibrated and scored."""
 
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
+import torch
 from numpy.typing import NDArray
 
 from model.abstain import choose_threshold
 from model.bundle import Bundle, BundleConfig, write_bundle
-from model.calibrate import Mixture, fit_mixture, fit_temperature
+from model.calibrate import ALONE, Mixture, fit_temperature, fit_weights
 from model.card import model_card
 from model.classifier import Classifier, softmax
 from model.data import Labelled, label_ids
@@ -85,7 +86,7 @@ def release(
     texts = _of_many_lengths(held_out.dev.texts)
     difference = check_parity(shipped, classifier, texts)
     training = job["training"] | {
-        "mixture": mixture,
+        "mixture": asdict(mixture),
         "parity": {"texts": len(texts), "difference": difference},
     }
     measured = _measure(classifier, held_out, training.get("abstaining"))
@@ -100,10 +101,18 @@ def _mixture(
 ) -> Mixture:
     """How the halves are mixed, as dev likes it best."""
     if ngrams is None:
-        return 1.0, 0.0
+        return ALONE
     data = encode(dev, tokenizer, labels, network.config.max_tokens)
-    ours, theirs = (logits(half, data).numpy() for half in (network, ngrams))
-    return fit_mixture(ours, theirs, data.labels)
+    bias = network.head.bias.detach()
+    said = logits(network, data) - bias
+    of_network = [said]
+    if ngrams.bags > 1:
+        gate = ngrams.gate(torch.from_numpy(data.lengths))[:, None]
+        of_network = [(1 - gate) * said, gate * said]
+    of_ngrams = [logits(ngrams.times(only), data) for only in np.eye(ngrams.bags).tolist()]
+    parts = [*of_network, *of_ngrams, (bias + ngrams.bias).expand_as(said)]
+    weights = fit_weights([part.numpy() for part in parts], data.labels)
+    return Mixture(weights[: ngrams.bags], weights[ngrams.bags : -1], weights[-1])
 
 
 def _measure(

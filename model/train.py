@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model.calibrate import Floats, fit_mixture
+from model.calibrate import Floats, fit_weights
 from model.checkpoint import Checkpoint, State
 from model.dataset import Dataset, close_gaps, keep_tokens, rare_first
 from model.losses import attention_loss, hint_loss
@@ -168,7 +168,7 @@ def score(network: nn.Module, data: Dataset, beside: Floats | None = None) -> tu
     """Accuracy and mean cross-entropy, of the best mixture with what stands `beside`."""
     found, truth = logits(network, data), torch.from_numpy(data.labels)
     if beside is not None:
-        ours, theirs = fit_mixture(found.numpy(), beside, data.labels)
+        ours, theirs = fit_weights([found.numpy(), beside], data.labels)
         found = ours * found + theirs * torch.from_numpy(beside)
     accuracy = (found.argmax(dim=1) == truth).double().mean().item()
     return accuracy, F.cross_entropy(found, truth).item()

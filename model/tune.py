@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from model.calibrate import Floats, fit_mixture, fit_temperature
+from model.calibrate import Floats, fit_temperature, fit_weights
 from model.classifier import softmax
 from model.dataset import Dataset
 from model.network import Network, NetworkConfig
@@ -103,7 +103,7 @@ def tune(
 def _judge(network: Network, dev: Dataset, beside: Floats | None, changed: dict[str, Any]) -> Trial:
     found = logits(network, dev).numpy().astype(np.float64)
     if beside is not None:
-        ours, theirs = fit_mixture(found, beside, dev.labels)
+        ours, theirs = fit_weights([found, beside], dev.labels)
         found = ours * found + theirs * beside
     probabilities = softmax(found / fit_temperature(found, dev.labels))
     of_truth = probabilities[np.arange(len(dev)), dev.labels]

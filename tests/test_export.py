@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from model.bundle import Bundle
+from model.calibrate import Mixture
 from model.checkpoint import NGRAMS, Checkpoint
 from model.classifier import Classifier
 from model.data import read_labelled
@@ -169,25 +170,35 @@ def test_a_bag_in_the_graph(lengths: tuple[float, float] | None, longest: int) -
     torch.manual_seed(1)
     bag = Ngrams(NgramSizes(50, 3, lengths, longest))
     bag.rows.copy_(torch.arange(50))
-    for table in [bag.tokens, bag.pairs, *([bag.long] if lengths else [])]:
+    for table in (bag.tokens, bag.pairs):
         table.random_(-127, 128)
     bag.scale.uniform_(0.01, 0.1)
     bag.bias.normal_()
     sizes = NetworkConfig(vocabulary=50, classes=3, max_tokens=9, width=8, heads=2)
-    network = ShippedNetwork(Network(sizes), bag, (0.7, 1.3))
-    content = to_onnx(network)
-    tables = {each.name for each in onnx.load_from_string(content).graph.initializer}
-    assert ("long" in tables) == (lengths is not None)
-    session = ort.InferenceSession(content)
+    trained, bags = Network(sizes), bag.bags
+    assert bags == (1 if lengths is None else 2)
+    mixture = Mixture((0.7, 0.2)[:bags], (1.3, 0.4)[:bags], 0.6)
+    network = ShippedNetwork(trained, bag, mixture)
+    session = ort.InferenceSession(to_onnx(network))
     ids = torch.randint(1, 50, (4, 9)) * (torch.arange(9) < torch.tensor([[1], [3], [5], [9]]))
     with torch.no_grad():
         wanted = network(ids)
     logits, _, contributions = session.run(None, {"input_ids": ids.numpy()})
     np.testing.assert_allclose(logits, wanted.logits, atol=1e-5)
     np.testing.assert_allclose(contributions, wanted.contributions, atol=1e-5)
-    total = contributions.sum(axis=1) + network.head.bias.detach().numpy()
-    np.testing.assert_allclose(logits, total, atol=1e-5)
+    bias = network.head.bias.detach().numpy()
+    np.testing.assert_allclose(logits, contributions.sum(axis=1) + bias, atol=1e-5)
     assert (contributions[ids == 0] == 0).all()
+    # The shortest text is all of the first bag's, the longest all of the last's.
+    for row, place in ((0, 0), (3, -1)):
+        one = trained.eval()(ids[row : row + 1]).logits - trained.head.bias
+        only = np.eye(bags)[place].tolist()
+        said = (
+            mixture.network[place] * one + mixture.ngrams[place] * bag.times(only)(ids).logits[row]
+        )
+        wanted_alone = (said - said.mean(dim=1, keepdim=True)).detach().numpy()[0]
+        found_alone = logits[row] - bias
+        np.testing.assert_allclose(found_alone - found_alone.mean(), wanted_alone, atol=0.05)
 
 
 def test_gradients_of_both_halves_add_up(shipped: ShippedNetwork) -> None:
@@ -210,7 +221,7 @@ def test_a_checkpoint_without_the_linear_half(
     folder = shutil.copytree(checkpoint, tmp_path / "checkpoint")
     (folder / NGRAMS).unlink()
     bundle = export_checkpoint(folder, tmp_path / "half", force=False)
-    assert bundle.config.training["mixture"] == [1.0, 0.0]
+    assert bundle.config.training["mixture"] == {"network": [1.0], "ngrams": [0.0], "bias": 1.0}
     assert load_network(folder, Bundle.load(tmp_path / "half")).ngrams is None
     with pytest.raises(DataError, match="its weights are not those of"):
         load_network(folder, Bundle.load(trained))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from model.calibrate import fit_mixture
+from model.calibrate import fit_weights
 from model.counts import draw
 from model.dataset import Dataset
 from model.linear import fit_ngrams
@@ -65,24 +65,47 @@ def test_three_tokens_tell_together_what_no_two_of_them_do() -> None:
     torch.testing.assert_close(logits(again, dev), logits(ngrams, dev))
 
 
+def rows_of_two_lengths(count: int, seed: int, *, opposite: bool) -> Dataset:
+    """Token 1 or 2 stands in each text; in those of 20 it may mean what the other means in 2."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, count)
+    lengths = np.where(random.random(count) < 0.5, 2, 20)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    ids = random.integers(3, VOCABULARY, starts[-1]).astype(np.int32)
+    ids[starts[:-1]] = 1 + (labels ^ (opposite & (lengths > 2)))
+    return Dataset(ids, starts, labels)
+
+
 def test_a_token_may_say_the_opposite_in_long_texts() -> None:
-    """Token 1 or 2 stands in each text; in those of 20 tokens they mean what the other means."""
-    random = np.random.default_rng(0)
-
-    def rows(count: int) -> Dataset:
-        labels = random.integers(0, 2, count)
-        lengths = np.where(random.random(count) < 0.5, 2, 20)
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        ids = random.integers(3, VOCABULARY, starts[-1]).astype(np.int32)
-        ids[starts[:-1]] = 1 + (labels ^ (lengths > 2))
-        return Dataset(ids, starts, labels)
-
-    ngrams = fit_ngrams(NgramSizes(VOCABULARY, 2), rows(600), dev := rows(200))
-    assert ngrams.sizes.lengths == (2, 20)
+    train, dev = (rows_of_two_lengths(rows, rows, opposite=True) for rows in (600, 200))
+    ngrams = fit_ngrams(NgramSizes(VOCABULARY, 2), train, dev)
+    assert ngrams.sizes.lengths == (6, 20)
     assert accuracy(ngrams, dev) > 0.9
     again = Ngrams.of(ngrams.state_dict())
     assert again.sizes == ngrams.sizes
     torch.testing.assert_close(logits(again, dev), logits(ngrams, dev))
+    alone = [logits(ngrams.times(only), dev) for only in ([1, 0], [0, 1])]
+    torch.testing.assert_close(alone[0] + alone[1] + ngrams.bias, logits(ngrams, dev))
+    long = torch.from_numpy(dev.lengths > 2)
+    assert (alone[0][long] == 0).all()
+    assert (alone[1][~long] == 0).all()
+
+
+def test_a_single_bag_where_tokens_say_the_same_in_long_texts() -> None:
+    train, dev = (rows_of_two_lengths(rows, rows, opposite=False) for rows in (60, 200))
+    ngrams = fit_ngrams(NgramSizes(VOCABULARY, 2), train, dev)
+    assert ngrams.sizes.lengths is None
+    assert accuracy(ngrams, dev) > 0.9
+
+
+@pytest.mark.parametrize("missing", ["a class", "dev rows"])
+def test_a_single_bag_where_long_texts_lack(missing: str) -> None:
+    train, dev = (rows_of_two_lengths(rows, rows, opposite=True) for rows in (600, 200))
+    if missing == "a class":
+        train.labels[train.lengths > 6] = 0
+    else:
+        dev = dev.take(np.flatnonzero(dev.lengths == 2))
+    assert fit_ngrams(NgramSizes(VOCABULARY, 2), train, dev).sizes.lengths is None
 
 
 def test_known_vectors_tell_of_tokens_that_no_row_has() -> None:
@@ -157,14 +180,15 @@ def test_the_mixture_trusts_who_is_right() -> None:
     truth = random.integers(0, 3, 500)
     right = 2.0 * np.eye(3)[truth] + random.normal(0, 0.5, (500, 3))
     noise = random.normal(0, 1, (500, 3))
-    ours, theirs = fit_mixture(right, noise, truth)
-    assert ours > 1
-    assert theirs < 0.2
-    assert fit_mixture(noise, right, truth) == pytest.approx((theirs, ours), abs=1e-3)
+    of_right, of_noise = fit_weights([right, noise], truth)
+    assert of_right > 1
+    assert of_noise < 0.2
+    assert fit_weights([noise, right], truth) == pytest.approx([of_noise, of_right], abs=1e-3)
 
 
 def test_few_rows_leave_the_mixture_near_half() -> None:
     truth = np.array([0, 1, 0])
-    ours, theirs = fit_mixture(np.eye(2)[truth], np.zeros((3, 2)), truth)
-    assert theirs == pytest.approx(0.5)
-    assert 0.5 < ours < 1.5
+    right = np.eye(2)[truth]
+    of_right, of_nothing, of_no_more = fit_weights([right, 0 * right, 0 * right], truth)
+    assert of_nothing == of_no_more == pytest.approx(0.5)
+    assert 0.5 < of_right < 1.5
