@@ -58,6 +58,7 @@ class ShippedNetwork(Network):
             position = trained.position_scale * trained.position
             for of_labels in self.head.parameters():  # (C, D) and (C,)
                 of_labels.sub_(of_labels.mean(dim=0))
+            self.head.bias.add_(0.0)  # no -0.0
         del self.embedding, self.position_scale
         self.register_buffer("weights", torch.tensor(mixture.network))
         self.register_buffer("position", position)

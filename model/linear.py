@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from model.counts import Floats, counts, draw, meant, most_used
+from model.counts import Floats, counts, draw, meant, most_used, worth
 from model.dataset import Dataset
 from model.ngrams import Ngrams, NgramSizes
 from model.train import logits
@@ -24,6 +24,8 @@ STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 """Inverse strengths of the regularisation, tried in this order until dev gets worse."""
 LONGEST = (2, 3)
 """Tokens of the longest n-gram, of which dev chooses; equal ones leave the shorter."""
+POWERS = (0.0, 0.25)
+"""How much what tells of the label is worth more, see `worth`, of which dev chooses."""
 SPREAD = 4
 """From which on long texts may have a bag of their own: the tokens that a tenth of the rows exceed,
 over those that a tenth do not reach."""
@@ -50,17 +52,17 @@ def fit_ngrams(
 ) -> Ngrams:
     """Fit each class's score of a text of n tokens,
 
-        b_c + (1 / sqrt(n)) sum_t (idf_t beta[t, c] + idf_p gamma[p, c] + v_t . w_c)
+        b_c + (1 / sqrt(n)) sum_t (u_t beta[t, c] + u_p gamma[p, c] + v_t . w_c)
 
     Here p is the row of the pair that ends at t, and of the triple, too, where dev likes that
-    better (`LONGEST`); idf_t = log((1 + N) / (1 + n_t)) + 1 for a token
-    that stands in n_t of N texts, idf_p the same of pairs, and v_t, where vectors are given, known
-    beforehand, so that tokens that the rows do not show say something, too; a token that has no row
-    in the table says nothing.
+    better (`LONGEST`); u is what a token, or a pair, is worth beforehand (`worth`), of two kinds as
+    dev likes better (`POWERS`), and v_t, where vectors are given, known, so that tokens that the
+    rows do not show say something, too; a token that has no row in the table says nothing.
 
     Where lengths differ by `SPREAD`, texts longer than the geometric middle of the tenth and the
     ninetieth of a hundred have a bag fitted to them alone, if dev likes two better than one, see
-    `Ngrams`. Then neither has a b_c, as the logit has one for texts of all lengths.
+    `Ngrams`. Then neither has a b_c, as the logit has one for texts of all lengths, and the dev
+    rows that a bag is for choose for it.
 
     Args:
         sizes: of what is made, less lengths and longest n-gram.
@@ -88,12 +90,17 @@ def fit_ngrams(
     least, long = np.percentile(data.lengths, (10, 90)).round().tolist()
     short = round(math.sqrt(least * long))
     of_long, dev_of_long = (part.take(np.flatnonzero(part.lengths > short)) for part in (data, dev))
+    dev_of_short = dev.take(np.flatnonzero(dev.lengths <= short))
     classes = len(np.unique(data.labels))
-    if long < SPREAD * least or not len(dev_of_long) or len(np.unique(of_long.labels)) < classes:
+    if (
+        long < SPREAD * least
+        or len(np.unique(of_long.labels)) < classes
+        or not (len(dev_of_short) and len(dev_of_long))
+    ):
         return one
     both = [
         _fit_bag(best.sizes, rows, judges, kept, known, weights, with_bias=False)
-        for rows, judges in ((data, dev), (of_long, dev_of_long))
+        for rows, judges in ((data, dev_of_short), (of_long, dev_of_long))
     ]
     two = _in_eight_bits(replace(best.sizes, lengths=(short, long)), kept, both)
     return min(one, two, key=lambda ngrams: _loss(ngrams, dev))
@@ -128,24 +135,27 @@ def _fit_bag(
     if known.shape[1]:
         known = known / np.sqrt(np.square(meant(data, known)).sum(axis=1).mean())
     uses = counts(sizes, data)[:, columns]
-    texts = np.bincount(uses.indices, minlength=len(columns))
-    seen = np.flatnonzero(texts)  # of the columns
-    idf = sp.diags((np.log((1 + len(data)) / (1 + texts[seen])) + 1).astype(np.float32))
-    loss, fitted = _fit(
-        sp.hstack([uses[:, seen] @ idf, meant(data, known)]).tocsr(),
-        data.labels,
-        sp.hstack([counts(sizes, dev)[:, columns][:, seen] @ idf, meant(dev, known)]).tocsr(),
-        dev.labels,
-        weights,
-        with_bias,
-    )
+    seen = np.unique(uses.indices)  # of the columns
+    uses, of_dev = uses[:, seen], counts(sizes, dev)[:, columns][:, seen]
+    means, of_dev_means = meant(data, known), meant(dev, known)
+    loss, fitted, factors = math.inf, None, None
+    for power in POWERS:
+        tried = sp.diags(worth(uses, data.labels, power))
+        rows, judges = (
+            sp.hstack([part @ tried, known_part]).tocsr()
+            for part, known_part in ((uses, means), (of_dev, of_dev_means))
+        )
+        cost, found = _fit(rows, data.labels, judges, dev.labels, weights, with_bias)
+        if cost < loss:
+            loss, fitted, factors = cost, found, tried
+    assert fitted is not None
     coefficients, bias = fitted.coef_, np.broadcast_to(fitted.intercept_, len(fitted.coef_))
     if len(coefficients) == 1:  # of two classes it has the second's alone
         coefficients = np.vstack([-coefficients, coefficients]) / 2
         bias = np.append(-bias, bias) / 2
     own, shared = np.split(coefficients, [len(seen)], axis=1)
     scores = np.zeros((len(columns), sizes.classes), dtype=np.float32)
-    scores[np.ix_(seen, fitted.classes_)] = idf @ own.T
+    scores[np.ix_(seen, fitted.classes_)] = factors @ own.T
     scores[: len(kept), fitted.classes_] += known[kept] @ shared.T
     biases = np.full(sizes.classes, bias.min())  # of a class that no row was drawn of
     biases[fitted.classes_] = bias

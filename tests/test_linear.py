@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
 from model.calibrate import fit_weights
-from model.counts import draw
+from model.counts import draw, worth
 from model.dataset import Dataset
 from model.linear import fit_ngrams
 from model.ngrams import NUMBERS, Ngrams, NgramSizes
@@ -65,11 +66,13 @@ def test_three_tokens_tell_together_what_no_two_of_them_do() -> None:
     torch.testing.assert_close(logits(again, dev), logits(ngrams, dev))
 
 
-def rows_of_two_lengths(count: int, seed: int, *, opposite: bool) -> Dataset:
+def rows_of_two_lengths(
+    count: int, seed: int, *, opposite: bool = True, long: float = 0.5
+) -> Dataset:
     """Token 1 or 2 stands in each text; in those of 20 it may mean what the other means in 2."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, 2, count)
-    lengths = np.where(random.random(count) < 0.5, 2, 20)
+    lengths = np.where(random.random(count) < long, 20, 2)
     starts = np.concatenate([[0], np.cumsum(lengths)])
     ids = random.integers(3, VOCABULARY, starts[-1]).astype(np.int32)
     ids[starts[:-1]] = 1 + (labels ^ (opposite & (lengths > 2)))
@@ -77,7 +80,7 @@ def rows_of_two_lengths(count: int, seed: int, *, opposite: bool) -> Dataset:
 
 
 def test_a_token_may_say_the_opposite_in_long_texts() -> None:
-    train, dev = (rows_of_two_lengths(rows, rows, opposite=True) for rows in (600, 200))
+    train, dev = (rows_of_two_lengths(rows, rows) for rows in (600, 200))
     ngrams = fit_ngrams(NgramSizes(VOCABULARY, 2), train, dev)
     assert ngrams.sizes.lengths == (6, 20)
     assert accuracy(ngrams, dev) > 0.9
@@ -92,7 +95,7 @@ def test_a_token_may_say_the_opposite_in_long_texts() -> None:
 
 
 def test_a_single_bag_where_tokens_say_the_same_in_long_texts() -> None:
-    train, dev = (rows_of_two_lengths(rows, rows, opposite=False) for rows in (60, 200))
+    train, dev = (rows_of_two_lengths(rows, rows, opposite=False, long=0.15) for rows in (60, 200))
     ngrams = fit_ngrams(NgramSizes(VOCABULARY, 2), train, dev)
     assert ngrams.sizes.lengths is None
     assert accuracy(ngrams, dev) > 0.9
@@ -100,7 +103,7 @@ def test_a_single_bag_where_tokens_say_the_same_in_long_texts() -> None:
 
 @pytest.mark.parametrize("missing", ["a class", "dev rows"])
 def test_a_single_bag_where_long_texts_lack(missing: str) -> None:
-    train, dev = (rows_of_two_lengths(rows, rows, opposite=True) for rows in (600, 200))
+    train, dev = (rows_of_two_lengths(rows, rows) for rows in (600, 200))
     if missing == "a class":
         train.labels[train.lengths > 6] = 0
     else:
@@ -145,6 +148,25 @@ def test_a_drawn_part_has_every_class() -> None:
         assert set(some.labels.tolist()) == {0, 1}
         assert len(some.ids) == 400
     assert draw(data, 2400, 0) is data
+
+
+def test_what_tells_of_the_label_is_worth_more() -> None:
+    """Of 400 rows: one column in each, one in half of each class, one in a class, one in a row."""
+    labels: NDArray[np.int64] = np.arange(400) % 2
+    uses = np.zeros((400, 4), dtype=np.float32)
+    uses[:, 0] = 1
+    uses[:200, 1] = 1
+    uses[labels == 1, 2] = 2
+    uses[7, 3] = 1
+    found = worth(sp.csr_matrix(uses), labels, 0.25)
+    idf = np.log(401 / (1 + np.array([400, 200, 200, 1]))) + 1
+    q = np.array([201, 1]) / 202  # with a text of each class
+    divergence = np.array(
+        [1e-9, 1e-9, q @ np.log(q / 0.5), 2 / 3 * np.log(4 / 3) + 1 / 3 * np.log(2 / 3)]
+    )
+    by_hand = idf * divergence**0.25
+    np.testing.assert_allclose(found / found[2], by_hand / by_hand[2], rtol=1e-4)
+    np.testing.assert_allclose(((uses * found) ** 2).sum(), ((uses * idf) ** 2).sum(), rtol=1e-5)
 
 
 def test_padding_hands_on_nothing() -> None:
