@@ -17,14 +17,16 @@ from model.attributions import Attribution, timed
 from model.bundle import Bundle
 from model.calibrate import ALONE, Mixture
 from model.checkpoint import Checkpoint
+from model.classifier import Classifier
 from model.errors import DataError
-from model.export import ShippedNetwork
+from model.export import TOLERANCE, ShippedNetwork, largest_difference
 from model.faithfulness import Subject
 from model.network import Network, NetworkConfig
 from model.tokenizer import length_batches, pad
 
 STEPS = 50
 BATCH_TOKENS = 4096
+ANY_TEXT = "What is this, and why?"
 
 
 def load_network(folder: Path, bundle: Bundle) -> ShippedNetwork:
@@ -46,13 +48,14 @@ def load_network(folder: Path, bundle: Bundle) -> ShippedNetwork:
     network.load_state_dict(checkpoint.best())
     ngrams = checkpoint.ngrams()
     mixture = bundle.config.training.get("mixture", asdict(ALONE))
-    shipped = ShippedNetwork(network, ngrams, Mixture(**mixture)).requires_grad_(False)
-    if not np.allclose(shipped.head.bias, bundle.config.bias, atol=1e-5):
-        raise DataError(
-            f"{folder}: its weights are not those of {bundle.path}; name the folder that this "
-            "bundle's training saved to"
-        )
-    return shipped
+    if isinstance(mixture, dict):  # a list in bundles from before there were several of each
+        shipped = ShippedNetwork(network, ngrams, Mixture(**mixture)).requires_grad_(False)
+        if largest_difference(shipped, Classifier(bundle), [ANY_TEXT]) <= TOLERANCE:
+            return shipped
+    raise DataError(
+        f"{folder}: its weights are not those of {bundle.path}; name the folder that this "
+        "bundle's training saved to"
+    )
 
 
 def attribute_by_gradients(

@@ -3,6 +3,7 @@
 import copy
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -223,8 +224,13 @@ def test_a_checkpoint_without_the_linear_half(
     bundle = export_checkpoint(folder, tmp_path / "half", force=False)
     assert bundle.config.training["mixture"] == {"network": [1.0], "ngrams": [0.0], "bias": 1.0}
     assert load_network(folder, Bundle.load(tmp_path / "half")).ngrams is None
-    with pytest.raises(DataError, match="its weights are not those of"):
-        load_network(folder, Bundle.load(trained))
+    whole = Bundle.load(trained)
+    older = whole.config.model_copy(
+        update={"training": whole.config.training | {"mixture": [0.5, 0.5]}}
+    )
+    for other in (whole, replace(whole, config=older)):
+        with pytest.raises(DataError, match="its weights are not those of"):
+            load_network(folder, other)
 
 
 def test_export_of_a_checkpoint(trained: Path, checkpoint: Path, tmp_path: Path) -> None:
