@@ -187,10 +187,10 @@ def _mixture(training: dict[str, Any]) -> str:
     ]
     told = parts[0]
     if len(parts) > 1:
-        told += f" in short texts, {parts[1]} of their own in long ones, and in others in between"
+        told = f"in short texts {parts[0]}, in long ones {parts[1]} of their own, else between both"
     return (
-        f"A logit is its bias, {told}, as the dev rows like it best, whose figures that flatters, "
-        "too. Attention is the network's; what neighbours say counts for their last. "
+        f"A logit is its bias and {told}, as the dev rows like it best, whose figures that "
+        "flatters, too. Attention is the network's; what neighbours say counts for their last. "
     )
 
 
