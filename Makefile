@@ -61,7 +61,7 @@ train-intents: $(VENV)/.dev
 train-sentiment-zh: $(VENV)/.dev
 	$(BIN)/heed train $(DATA)/chnsenticorp/train.csv.gz \
 	  --dev $(DATA)/chnsenticorp/dev_clean.csv.gz --test $(DATA)/chnsenticorp/test_clean.csv.gz \
-	  --name sentiment-zh --version 3.1.0 --data-name "ChnSentiCorp (Tan and Zhang 2008)" \
+	  --name sentiment-zh --version 3.3.0 --data-name "ChnSentiCorp (Tan and Zhang 2008)" \
 	  --terms "no licence stated; weights trained on it are widely published" \
 	  --checkpoint runs/sentiment-zh --out bundles/sentiment-zh --force $(ARGS)
 

@@ -60,11 +60,6 @@ def pair_rows(before: Any, ids: Any, rows: int, first: Any = 0) -> Any:
     return (first * FIRST + before * BEFORE + ids * OWN) % rows
 
 
-def long_share(count: Tensor, short: Tensor, long: Tensor) -> Tensor:
-    """g(n): how much a text of so many tokens is a long one, from 0 to 1."""
-    return ((count / short).log() / (long / short).log()).clamp(0, 1)
-
-
 @dataclass(frozen=True)
 class Scores:
     """What the bag says of a batch: (B, C)."""
@@ -127,8 +122,10 @@ class Ngrams(nn.Module):
         return self.sizes.columns // self.sizes.classes
 
     def gate(self, count: Tensor) -> Tensor:
-        """g(n) of texts with so many tokens; 0 where there is one bag."""
-        return long_share(count, *self.lengths) if self.bags > 1 else torch.zeros_like(count)
+        """g(n) of texts with so many tokens, from 0 to 1; only where there are two bags."""
+        short, long = self.lengths
+        risen: Tensor = (count / short).log() / (long / short).log()
+        return risen.clamp(0, 1)
 
     def say(self, ids: Tensor) -> Tensor:
         """What each token says for each class, (B, T, C); 0 at padding."""
