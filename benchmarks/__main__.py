@@ -50,7 +50,7 @@ def main() -> None:
         found |= {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
         found |= measure.padding()
         found |= measure.memory(pid)
-    found |= measure.workers()
+    found |= measure.workers(options.rounds)
     told = {
         "machine": describe() | {"provider": provider, "onnxruntime": version_of_runtime()},
         "rounds": options.rounds,

@@ -15,7 +15,7 @@ from benchmarks.machine import LOAD, ROOT, SERVER, get, post, serving, wrk
 from benchmarks.texts import LENGTHS, SENTENCES, texts_of
 from model.bundle import Bundle
 
-PORT, BARE_PORT = 8461, 8462
+PORT, BARE_PORT, TWO_PORT = 8461, 8462, 8463
 URL = f"http://127.0.0.1:{PORT}"
 BATCH = 64
 LONG_TEXTS = 512
@@ -41,11 +41,12 @@ class Measure:
         ]
 
     @contextmanager
-    def service(self, *flags: str, cores: str = SERVER) -> Generator[int]:
+    def service(self, workers: int = 1, *, cores: str = SERVER, port: int = PORT) -> Generator[int]:
         """A warm server; gives the id of its process."""
         command = [sys.executable, "-m", "heed", "serve", "--bundles", str(self._path)]
-        command += ["--port", str(PORT), "--device", self._device, "--log-level", "warning", *flags]
-        with serving(command, URL + "/readyz", cores=cores) as process:
+        command += ["--port", str(port), "--device", self._device, "--log-level", "warning"]
+        command += ["--workers", str(workers)]
+        with serving(command, f"http://127.0.0.1:{port}/readyz", cores=cores) as process:
             yield process.pid
 
     @contextmanager
@@ -72,7 +73,7 @@ class Measure:
         """The ratios to the floors, then delays at half of the peak they tell, and overload."""
         found = self.beside_floors(bare)
         found |= self.half_load(1e6 / found["classify_16_us"])
-        return found | self.overload(found["texts_a_second_none"])
+        return found | self.overload()
 
     def beside_floors(self, bare: str) -> dict[str, float]:
         """The ratios to the floors, each side measured within seconds of the other."""
@@ -109,14 +110,16 @@ class Measure:
         p50, p99 = _percentile(idle, 50), _percentile(busy, 99)
         return {"idle_p50_ms": p50 * 1e3, "half_p99_ms": p99 * 1e3, "p99_to_idle": p99 / p50}
 
-    def overload(self, peak: float) -> dict[str, float]:
-        """Batches offered at ten times `peak` texts a second."""
-        rate, seconds = 10 * peak / BATCH, 4 * self._seconds
+    def overload(self) -> dict[str, float]:
+        """Batches offered ten times as fast as the peak, which is measured before and after."""
+        before = self.peak()
+        rate, seconds = 10 * before / BATCH, 4 * self._seconds
         answers = self.open_loop("/classify/batch", self.batches("none"), rate, seconds)
         # The queue fills first and is emptied afterwards; what comes out in between is goodput.
         done = [due + latency for status, due, latency in answers if status == 200]
         kept = [at for at in done if seconds / 4 <= at < seconds]
         refused = [(status, due, latency) for status, due, latency in answers if status == 429]
+        peak = (before + self.peak()) / 2
         return {
             "goodput_to_peak": len(kept) * BATCH / (seconds * 3 / 4) / peak,
             "refused": len(refused) / len(answers),
@@ -138,15 +141,20 @@ class Measure:
         found: list[list[float]] = json.loads(done.stdout)
         return found
 
-    def workers(self) -> dict[str, float]:
-        """Two workers on two cores against one on one; the load comes from the same cores."""
-        both, found = f"{SERVER},{LOAD}", []
-        for number, cores in (("1", SERVER), ("2", both)):
-            with self.service("--workers", number, cores=cores):
-                wrk(URL + "/classify/batch", self.batches("none"), 4, 1, both)
-                load = wrk(URL + "/classify/batch", self.batches("none"), 4, self._seconds, both)
-                found.append(load["a_second"])
-        return {"two_workers_to_one": found[1] / found[0]}
+    def peak(self, port: int = PORT, cores: str = LOAD) -> float:
+        """Texts a second in batches, of those who wait for answers."""
+        url = f"http://127.0.0.1:{port}/classify/batch"
+        load = wrk(url, self.batches("none"), 2 * CONNECTIONS, self._seconds, cores)
+        return BATCH * load["a_second"]
+
+    def workers(self, rounds: int) -> dict[str, float]:
+        """Two workers on two cores against one on one, in turns; the load comes from both cores."""
+        both = f"{SERVER},{LOAD}"
+        with self.service(), self.service(2, cores=both, port=TWO_PORT):
+            for port in (PORT, TWO_PORT):  # they get to know the words
+                self.peak(port, both)
+            ratios = [self.peak(TWO_PORT, both) / self.peak(PORT, both) for _ in range(rounds)]
+        return {"two_workers_to_one": statistics.median(ratios)}
 
     def padding(self) -> dict[str, float]:
         """Share of computed tokens that is padding, of texts of mixed lengths."""

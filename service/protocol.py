@@ -3,6 +3,7 @@ head nor the time it takes, with both bounded.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -23,6 +24,14 @@ HEAD_SECONDS = 30.0
 class Protocol(HttpToolsProtocol):
     """One connection."""
 
+    def __init__(self, *about: Any, on_lost: Callable[[], None]) -> None:
+        """Args:
+        about: for uvicorn's.
+        on_lost: called once it has ended.
+        """
+        super().__init__(*about)
+        self._on_lost = on_lost
+
     _head = 0
     """Bytes received since a head, or a piece of a body, was last complete."""
     _timer: asyncio.TimerHandle | None = None
@@ -36,6 +45,7 @@ class Protocol(HttpToolsProtocol):
         """Stop to wait."""
         self._stop_waiting()
         super().connection_lost(exc)
+        self._on_lost()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; hang up where it goes on for ever."""

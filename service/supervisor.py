@@ -11,11 +11,13 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from model.errors import HeedError
+from service.acceptor import ABSENT, share_counts
 from service.channel import Channel
 from service.logs import start_logging
 from service.processors import warn_of_crowding
@@ -61,16 +63,18 @@ def serve(settings: Settings) -> int:
     """
     start_logging(settings.log_level)
     _raise_file_limit()
-    with _bind(settings) as listener:
-        return asyncio.run(Supervisor(settings, listener).run())
+    with _bind(settings) as listener, tempfile.TemporaryFile() as counts_file:
+        return asyncio.run(Supervisor(settings, listener, counts_file.fileno()).run())
 
 
 class Supervisor:
     """Keeps `settings.workers` workers alive."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, counts_file: int) -> None:
         self._settings = settings
         self._listener = listener
+        self._counts_file = counts_file
+        self._counts = share_counts(counts_file, settings.workers)
         self._url = _url(listener)
         self._workers: dict[int, Worker] = {}
         self._stopping = False
@@ -94,8 +98,9 @@ class Supervisor:
     async def _keep(self, slot: int) -> None:
         """Run a worker, and another when it dies, until the end."""
         replacement = False
+        self._counts[slot] = ABSENT
         while not self._stopping:
-            worker = self._workers[slot] = await self._start(replacement)
+            worker = self._workers[slot] = await self._start(slot, replacement)
             if self._stopping:  # asked while it was being started
                 worker.process.terminate()
             listening = asyncio.create_task(self._listen(worker))
@@ -103,6 +108,7 @@ class Supervisor:
             await listening
             worker.channel.close()
             del self._workers[slot]
+            self._counts[slot] = ABSENT
             self._retired = add_up([self._retired, without_gauges(worker.told)])
             if worker.telling is not None:
                 worker.telling.cancel()
@@ -118,10 +124,10 @@ class Supervisor:
             replacement = True
             await asyncio.sleep(RESTART_SECONDS - (time.monotonic() - worker.started))
 
-    async def _start(self, replacement: bool) -> Worker:
+    async def _start(self, slot: int, replacement: bool) -> Worker:
         ours, theirs = socket.socketpair()
         with theirs:
-            fds = (self._listener.fileno(), theirs.fileno())
+            fds = (self._listener.fileno(), theirs.fileno(), self._counts_file)
             # -P: a folder named `model` or `service` in the current one must not be imported.
             # Its own process group, so that ^C in a terminal reaches the supervisor alone.
             command = (sys.executable, "-P", "-m", "service.worker", *map(str, fds))
@@ -131,6 +137,7 @@ class Supervisor:
         channel = await Channel.open(ours)
         orders = {
             "settings": self._settings.model_dump(mode="json"),
+            "slot": slot,
             "replacement": replacement,
             "peers_warm": self._peers_warm,
         }

@@ -1,6 +1,6 @@
 """A worker: one process that verifies the bundles, then serves them on the supervisor's socket.
 
-Started as `python -m service.worker LISTEN_FD CHANNEL_FD`, which is not for people.
+Started as `python -m service.worker LISTEN_FD CHANNEL_FD COUNTS_FD`, which is not for people.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ import uvloop
 from fastapi import FastAPI
 
 from model.errors import HeedError
+from service.acceptor import Acceptor, Turn, share_counts
 from service.app import create_app
 from service.channel import Channel, message
 from service.logs import start_logging
@@ -33,13 +34,23 @@ SETTLE_SECONDS = 0.1
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which says when it listens, leaves signals alone and closes without a loss.
+    """uvicorn's, with an `Acceptor`; it says when it listens, leaves signals alone and closes
+    without a loss.
 
     With uvicorn's own signal handling the process would end with status 143.
     """
 
-    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listener: socket.socket,
+        turn: Turn,
+        on_listening: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._acceptor = Acceptor(
+            listener, self.server_state.connections, self._make_protocol, turn
+        )
         self._on_listening = on_listening
 
     @contextlib.contextmanager
@@ -50,6 +61,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the socket and say so."""
         await super().startup(sockets)
+        self._acceptor.start(self.config.backlog)
         self._on_listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -57,34 +69,25 @@ class Server(uvicorn.Server):
 
         uvicorn would reset those that wait to be accepted and those whose request is not yet read.
         """
-        assert sockets is not None
-        waiting = [listener.dup() for listener in sockets]
-        for server in self.servers:
-            server.close()
+        self._acceptor.stop()
         await asyncio.sleep(SETTLE_SECONDS)
-        for listener in waiting:
-            await self._accept_all(listener)
+        self._acceptor.close()
         await asyncio.sleep(SETTLE_SECONDS)
         await super().shutdown(sockets)
 
-    async def _accept_all(self, listener: socket.socket) -> None:
-        """Accept until nobody waits, and close in the same breath."""
-        connections = []
-        with listener, contextlib.suppress(OSError):
-            while True:
-                connections.append(listener.accept()[0])
-        loop = asyncio.get_running_loop()
-        for connection in connections:
-            connection.setblocking(False)
-            await loop.connect_accepted_socket(self._make_protocol, connection)
-
     def _make_protocol(self) -> Protocol:
-        return Protocol(self.config, self.server_state, self.lifespan.state)
+        return Protocol(
+            self.config,
+            self.server_state,
+            self.lifespan.state,
+            on_lost=self._acceptor.publish,
+        )
 
 
 def main() -> None:
     """Run until the supervisor says stop; exit status 2 when a bundle or a setting is refused."""
-    listener, end = (socket.socket(fileno=int(fd)) for fd in sys.argv[1:])
+    *sockets, counts_file = map(int, sys.argv[1:])
+    listener, end = (socket.socket(fileno=fd) for fd in sockets)
     with end.makefile("rb", buffering=0) as stream:
         _, orders = json.loads(stream.readline())
     settings = Settings.model_validate(orders["settings"])
@@ -100,11 +103,17 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE, 20, 20)
-    uvloop.run(_serve(app, settings, listener, end))
+    counts = share_counts(counts_file, settings.workers)
+    turn = Turn(counts, orders["slot"])
+    uvloop.run(_serve(app, settings, listener, end, turn))
 
 
 async def _serve(
-    app: FastAPI, settings: Settings, listener: socket.socket, end: socket.socket
+    app: FastAPI,
+    settings: Settings,
+    listener: socket.socket,
+    end: socket.socket,
+    turn: Turn,
 ) -> None:
     service: Service = app.state.service
     channel = await Channel.open(end)
@@ -120,7 +129,7 @@ async def _serve(
         backlog=2048,
         timeout_graceful_shutdown=int(settings.timeout) + 1,
     )
-    server = Server(config, on_listening=lambda: channel.send("listening"))
+    server = Server(config, listener, turn, on_listening=lambda: channel.send("listening"))
     draining: list[asyncio.Task[None]] = []
 
     def stop() -> None:
@@ -132,7 +141,7 @@ async def _serve(
         loop.add_signal_handler(number, stop)
     service.on_warm = lambda: channel.send("warm")
     obeying = asyncio.create_task(_obey(service, channel, stop, settings.workers > 1))
-    await server.serve([listener])
+    await server.serve(sockets=[])  # uvicorn shall listen on none
     obeying.cancel()
     channel.close()
 
