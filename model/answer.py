@@ -105,7 +105,7 @@ def _tokens(
     if unit == "word":
         first, spans = words(prediction.encoding)
         columns = [np.add.reduceat(column, first) for column in columns]
-    numbers = [column.astype(np.float64).round(DECIMALS).tolist() for column in columns]
+    numbers = np.array(columns, dtype=np.float64).round(DECIMALS).tolist()
     slices = [text[start:end] for start, end in spans]
     starts, ends = zip(*spans, strict=True)
     if explained is not None:

@@ -37,7 +37,7 @@ OUT_OF_SCOPE = "out_of_scope.jsonl"
 START, NGRAMS = "start.safetensors", "ngrams.safetensors"
 TEACHER, LESSONS = "teacher.safetensors", "lessons.safetensors"
 SECONDS_BETWEEN_SAVES = 30.0
-FORMAT = 5
+FORMAT = 6
 """Of the folder; changes when an older one cannot be gone on from."""
 
 

@@ -1,13 +1,20 @@
 """From texts to the sparse matrices that the linear half is fitted to."""
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from model.dataset import Dataset
-from model.ngrams import NgramSizes, pair_rows
+from model.ngrams import TAGS, NgramSizes, key_of, place_of
 
 Floats = NDArray[np.float32]
+LEAST_TEXTS = 3
+"""That must have an n-gram of several tokens; of what is rarer nobody knows what it tells."""
+NOBODY = 255
+"""Instead of a tag, which is less: a row that no n-gram owns."""
 
 
 def draw(data: Dataset, most: int, seed: int) -> Dataset:
@@ -21,28 +28,80 @@ def draw(data: Dataset, most: int, seed: int) -> Dataset:
     return data.take(order[: max(rows, len(first))])
 
 
-def most_used(data: Dataset, sizes: NgramSizes) -> NDArray[np.int64]:
-    """The tokens that have a row, in the order of their ids; padding is one of them."""
-    uses = np.bincount(data.ids, minlength=sizes.vocabulary)
-    uses[0] = uses.max() + 1
-    return np.sort(np.argsort(-uses, kind="stable")[: sizes.tokens])
+@dataclass(frozen=True)
+class Rows:
+    """Who has a row of the table of `Ngrams`."""
+
+    sizes: NgramSizes
+    tokens: NDArray[np.int64]
+    """Ids in the order of their rows, padding first: (V',)."""
+    owners: NDArray[np.uint8]
+    """The tag of the n-gram that owns each of the other rows, or `NOBODY`: (K,)."""
+
+    @classmethod
+    def of(cls, data: Dataset, sizes: NgramSizes) -> Self:
+        """The tokens that are used most, and of all n-grams of one place the one that tells most.
+
+        How much it tells of the label is n_f D_f, see `tells`: half of the statistic of a
+        likelihood ratio test (Dunning 1993).
+        """
+        uses = np.bincount(data.ids, minlength=sizes.vocabulary)
+        uses[0] = uses.max() + 1
+        tokens = np.sort(np.argsort(-uses, kind="stable")[: sizes.tokens])
+        keys = _keys(data, sizes.longest)
+        found, times = np.unique(keys, return_counts=True)
+        found = found[times >= LEAST_TEXTS]
+        owners = np.full(sizes.places, NOBODY, dtype=np.uint8)
+        if len(found):
+            columns = np.searchsorted(found, keys).clip(max=len(found) - 1)
+            texts, divergence = tells(_uses(data, columns, found[columns] == keys), data.labels)
+            enough = texts >= LEAST_TEXTS
+            best_last = found[enough][np.argsort((texts * divergence)[enough], kind="stable")]
+            owners[place_of(best_last, sizes.places)] = best_last % TAGS
+            owners[place_of(0, sizes.places)] = NOBODY
+        return cls(sizes, tokens, owners)
+
+    @property
+    def of_tokens(self) -> NDArray[np.int64]:
+        """The row of each token, (V,); of one that has none, 0, that of padding."""
+        rows = np.zeros(self.sizes.vocabulary, dtype=np.int64)
+        rows[self.tokens] = np.arange(len(self.tokens))
+        return rows
 
 
-def counts(sizes: NgramSizes, data: Dataset) -> sp.csr_matrix:
-    """How often each token, pair and triple stands in each text, over sqrt(n): (N, V + K)."""
+def counts(rows: Rows, data: Dataset) -> sp.csr_matrix:
+    """How often who has a row stands in each text, over sqrt(n): (N, V' + K)."""
+    keys = _keys(data, rows.sizes.longest)
+    places = place_of(keys, rows.sizes.places)
+    places[rows.owners[places] != keys % TAGS] = 0
+    columns = np.concatenate([places, rows.of_tokens[data.ids][:, None]], axis=1)
+    width = len(rows.tokens) + rows.sizes.places
+    return _uses(data, columns % width, columns != 0, width)
+
+
+def _keys(data: Dataset, longest: int) -> NDArray[np.int64]:
+    """Of the pair, and the triple, that end at each token: (tokens, longest - 1)."""
     ids = data.ids.astype(np.int64)
     before = _shifted(ids, data)
-    places = [ids, sizes.vocabulary + pair_rows(before, ids, sizes.pairs)]
-    if sizes.longest > 2:
-        first = _shifted(before, data)
-        places.append(sizes.vocabulary + pair_rows(before, ids, sizes.pairs, first))
-    share = np.repeat(data.lengths**-0.5, len(places) * data.lengths).astype(np.float32)
+    keys = [key_of(before, ids)]
+    if longest > 2:
+        keys.append(key_of(before, ids, _shifted(before, data)))
+    return np.stack(keys, axis=1)
+
+
+def _uses(
+    data: Dataset, columns: NDArray[np.int64], counted: NDArray[np.bool_], width: int | None = None
+) -> sp.csr_matrix:
+    """How often each text has each column, over sqrt(n), of those places (tokens, F) that count."""
+    share = np.repeat(data.lengths**-0.5, data.lengths).astype(np.float32)
+    values = np.broadcast_to(share[:, None], columns.shape)[counted]
+    ends = np.cumsum(counted.sum(axis=1))
+    starts = np.append(0, ends)[data.starts]
     found = sp.csr_matrix(
-        (share, np.stack(places, axis=1).ravel(), len(places) * data.starts),
-        shape=(len(data), sizes.vocabulary + sizes.pairs),
+        (values, columns[counted], starts),
+        shape=(len(data), columns.max(initial=0) + 1 if width is None else width),
     )
     found.sum_duplicates()
-    found.eliminate_zeros()
     return found
 
 
@@ -56,12 +115,26 @@ def _shifted(ids: NDArray[np.int64], data: Dataset) -> NDArray[np.int64]:
 def worth(uses: sp.csr_matrix, labels: NDArray[np.int64], power: float) -> Floats:
     """What each column of uses (N, F) is multiplied by, so that what tells more is learnt sooner.
 
-    idf_f D_f^power, times a number by which rows have the mean square that they have with idf
-    alone. idf_f = log((1 + N) / (1 + n_f)) + 1 for what stands in n_f of N texts. D_f, the
-    Kullback-Leibler divergence of the labels of these texts from those of all, is how much it tells
-    of the label (supervised term weighting, Debole and Sebastiani 2003; of two classes near the
-    square of the log-count ratio of Wang and Manning 2012). To the n_f one text is added for each
-    class, else rare ones would seem to tell most.
+    idf_f D_f^power, see `tells`, times a number by which rows have the mean square that they have
+    with idf alone. idf_f = log((1 + N) / (1 + n_f)) + 1.
+    """
+    texts, divergence = tells(uses, labels)
+    idf = np.log((1 + uses.shape[0]) / (1 + texts)) + 1
+    found = idf * divergence**power
+    squares = uses.power(2).sum(axis=0).A1
+    scaled: Floats = (found * np.sqrt(squares @ idf**2 / (squares @ found**2))).astype(np.float32)
+    return scaled
+
+
+def tells(
+    uses: sp.csr_matrix, labels: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """In how many texts each column of uses (N, F) stands, n_f, and what it tells of them, D_f.
+
+    D_f, the Kullback-Leibler divergence of the labels of these texts from those of all, is how much
+    it tells of the label (supervised term weighting, Debole and Sebastiani 2003; of two classes
+    near the square of the log-count ratio of Wang and Manning 2012). To the n_f one text is added
+    for each class, else rare ones would seem to tell most.
     """
     rows, features = uses.shape
     _, labels = np.unique(labels, return_inverse=True)
@@ -69,18 +142,14 @@ def worth(uses: sp.csr_matrix, labels: NDArray[np.int64], power: float) -> Float
     of_class = sp.csr_matrix((np.ones(rows, dtype=np.float32), (labels, np.arange(rows))))
     stands = sp.csr_matrix((np.ones_like(uses.data), uses.indices, uses.indptr), uses.shape)
     met = (of_class @ stands).tocoo()  # (C, F): in how many texts of a class
-    texts = np.bincount(met.col, met.data, minlength=features)
+    texts = np.bincount(met.col, met.data, minlength=features).astype(np.float64)
     # Over its share, a class that a column never meets has what was added to all alike.
     unmet = len(share) / (texts + len(share))  # (F,)
     ratio = unmet[met.col] + met.data / (texts + len(share))[met.col] / share[met.row]
     none = unmet * np.log(unmet)
     more = share[met.row] * (ratio * np.log(ratio) - none[met.col])
     divergence = none + np.bincount(met.col, more, minlength=features)
-    idf = np.log((1 + rows) / (1 + texts)) + 1
-    found = idf * divergence.clip(min=1e-9) ** power
-    squares = uses.power(2).sum(axis=0).A1
-    scaled: Floats = (found * np.sqrt(squares @ idf**2 / (squares @ found**2))).astype(np.float32)
-    return scaled
+    return texts, np.maximum(divergence, 1e-9)
 
 
 def meant(data: Dataset, known: Floats) -> Floats:

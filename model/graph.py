@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from model import graph_parts as parts
 from model.export import ShippedNetwork
 from model.layers import MASKED_SCORE, REACH, Block
-from model.ngrams import BEFORE, FIRST, OWN, Ngrams
+from model.ngrams import BEFORE, FIRST, TAGS, Ngrams
 from model.session import INPUT, OUTPUTS
 
 OPSET = 23
@@ -35,7 +35,6 @@ def to_onnx(network: ShippedNetwork) -> bytes:
     if bag:
         body += parts.COUNT
     if bag and bag.bags > 1:
-        body += parts.GATE
         pooled |= {"weigh": parts.WEIGH, "looks": "weighed_looks"}
     body += parts.POOLING.format(blocks=sizes.blocks, epsilon=network.norm.eps, **pooled)
     if bag:
@@ -67,11 +66,19 @@ def to_onnx(network: ShippedNetwork) -> bytes:
 
 
 def _ngrams(bag: Ngrams) -> str:
-    triples, total = "", "Add (token_says, pair_says)"
-    if bag.sizes.longest > 2:
-        triples, total = parts.TRIPLES, "Sum (token_says, pair_says, triple_says)"
-    says, blend = ("in_both", parts.BLEND) if bag.bags > 1 else ("says", "")
-    return parts.NGRAMS.format(triples=triples, says=says, sum=total, blend=blend)
+    longest = bag.sizes.longest
+    triples, keys = (parts.TRIPLES, "keys") if longest > 2 else ("", "pair_key")
+    all_tokens = bag.sizes.tokens == bag.sizes.vocabulary
+    rows, row = ("", "input_ids") if all_tokens else (parts.TOKEN_ROWS, "token_row")
+    return parts.NGRAMS.format(
+        triples=triples,
+        keys=keys,
+        token_rows=rows,
+        token_row=row,
+        apart=", ".join(f"said{n}" for n in range(longest)),
+        longest=longest,
+        says=parts.TWO_BAGS if bag.bags > 1 else parts.ONE_BAG,
+    )
 
 
 def _constants(network: ShippedNetwork) -> dict[str, NDArray[Any]]:
@@ -87,7 +94,6 @@ def _constants(network: ShippedNetwork) -> dict[str, NDArray[Any]]:
         "rows_shape": torch.tensor([-1, sizes.width]),
         "zero": torch.tensor([0]),
         "one": torch.tensor([1]),
-        "two": torch.tensor([2]),
         "one_two": torch.tensor([1, 2]),
         "reach": torch.tensor(REACH),
         "masked": torch.tensor(MASKED_SCORE),
@@ -110,24 +116,25 @@ def _constants(network: ShippedNetwork) -> dict[str, NDArray[Any]]:
             "one_on": torch.tensor([0, 1, 0, -1]),
             "first_factor": torch.tensor(FIRST),
             "before_factor": torch.tensor(BEFORE),
-            "own_factor": torch.tensor(OWN),
-            "pair_count": torch.tensor(len(bag.pairs)),
+            "minus_places": torch.tensor(-bag.sizes.places),
+            "no_row": torch.tensor(0),
+            "tag_count": torch.tensor(TAGS),
+            "tags": bag.tags,
             "token_rows": bag.rows,
-            "tokens": bag.tokens,
-            "pairs": bag.pairs,
+            "ngram_table": bag.table,
             "ngram_scale": bag.scale,
-            "minus_half": torch.tensor(-0.5),
         }
+        count = torch.arange(sizes.max_tokens + 1).clamp(min=1)[:, None]  # no text has 0
+        found["bag_weights"] = count**-0.5
         if bag.bags > 1:
-            short, long = bag.lengths.log()
+            gate = bag.gate(count)
             in_short, in_long = network.weights
+            of_bags = torch.stack([1 - gate, gate], dim=1) * count[:, None] ** -0.5
             found |= {
-                "short": short,
-                "rise": 1 / (long - short),
-                "least_gate": torch.tensor(0.0),
-                "most_gate": torch.tensor(1.0),
-                "network_short": in_short,
-                "network_rise": in_long - in_short,
+                "bag_weights": of_bags,  # (N + 1, 2, 1)
+                "network_weights": in_short + gate * (in_long - in_short),  # (N + 1, 1)
+                "ngram_scale": bag.scale.view(2, -1),
+                "unit_shape": torch.tensor([0, 1, -1]),
             }
     return {name: tensor.detach().numpy() for name, tensor in found.items()}
 

@@ -45,18 +45,9 @@ BLOCK = """
     y{next} = Add (z{n}, fed{n})
 """
 COUNT = """
-    is_said = Unsqueeze (is_token, one)
-    ones = Cast <to = 1> (is_said)
-    count = ReduceSum (ones, two)
-"""
-GATE = """
-    # g(n), and what the network counts for in a text of that length: (B, 1, 1).
-    log_count = Log (count)
-    from_short = Sub (log_count, short)
-    to_long = Mul (from_short, rise)
-    gate_of_long = Clip (to_long, least_gate, most_gate)
-    network_more = Mul (gate_of_long, network_rise)
-    network_weight = Add (network_more, network_short)
+    # What depends on the number of a text's tokens, (B, 1), stands in tables.
+    ones = Cast <to = 7> (is_token)
+    count = ReduceSum (ones, one)
 """
 POOLING = """
     context = LayerNormalization <epsilon = {epsilon}> (y{blocks}, gain, offset)
@@ -79,41 +70,50 @@ POOLING = """
     token_logits = MatMul (gated, head_weight)
     {contributions} = Mul (token_logits, shares)
 """
-WEIGH = "weighed_looks = Mul (looks, network_weight)"
+WEIGH = """
+    network_weight = Gather (network_weights, count)
+    weighed_looks = Mul (looks, network_weight)
+"""
 TRIPLES = """
     first = Pad (before, one_on)
-    first_key = Mul (first, first_factor)
-    triple_key = Add (first_key, pair_key)
-    triple_row = Mod (triple_key, pair_count)
-    triple_codes = Gather (pairs, triple_row)
-    triple_says = DequantizeLinear <axis = 2> (triple_codes, ngram_scale)
+    first_part = Mul (first, first_factor)
+    first_number = Add (first_part, before_number)
+    triple_key = Mul (input_ids, first_number)
+    keys = Concat <axis = 1> (pair_key, triple_key)
 """
-BLEND = """
+ONE_BAG = "says = Mul (said, unit)"
+TWO_BAGS = """
+    unit_row = Reshape (unit, unit_shape)
+    in_both = Mul (said, unit_row)
     in_short, in_long = Split <axis = 2, num_outputs = 2> (in_both)
-    apart = Sub (in_long, in_short)
-    further = Mul (apart, gate_of_long)
-    says = Add (in_short, further)
+    says = Add (in_short, in_long)
 """
+TOKEN_ROWS = "token_row = Gather (token_rows, input_ids)"
 NGRAMS = """
     before = Pad (input_ids, one_on)
-    before_key = Mul (before, before_factor)
-    own_key = Mul (input_ids, own_factor)
-    pair_key = Add (before_key, own_key)
-    pair_row = Mod (pair_key, pair_count)
-    token_row = Gather (token_rows, input_ids)
-    pair_codes = Gather (pairs, pair_row)
-    token_codes = Gather (tokens, token_row)
-    pair_says = DequantizeLinear <axis = 2> (pair_codes, ngram_scale)
-    token_says = DequantizeLinear <axis = 2> (token_codes, ngram_scale)
+    before_part = Mul (before, before_factor)
+    before_number = Add (before_part, one)
+    pair_key = Mul (input_ids, before_number)
     {triples}
-    {says} = {sum}
-    {blend}
-    root = Pow (count, minus_half)
-    weight = Mul (ones, root)
-    ngram_sums = MatMul (weight, says)
-    ngram_logits = Squeeze (ngram_sums, one)
+    # All pairs, then all triples, of a text: who does not own its row, counted from the end of the
+    # table, has that of padding.
+    place = Mod ({keys}, minus_places)
+    tag = Mod ({keys}, tag_count)
+    tag_code = Gather (tags, place)
+    tag_of_owner = Cast <to = 7> (tag_code)
+    is_owner = Equal (tag_of_owner, tag)
+    ngram_row = Where (is_owner, place, no_row)
+    {token_rows}
+    table_row = Concat <axis = 1> ({token_row}, ngram_row)
+    said_codes = Gather (ngram_table, table_row)
+    said_alone = Cast <to = 1> (said_codes)
+    {apart} = Split <axis = 1, num_outputs = {longest}> (said_alone)
+    said = Sum ({apart})
+    # What a number of the table says in a text of that length: (B, 1, C), or (B, 1, 2, C).
+    bag_weight = Gather (bag_weights, count)
+    unit = Mul (bag_weight, ngram_scale)
+    {says}
+    ngram_logits = ReduceSum <keepdims = 0> (says, one)
     logits = Add (network_logits, ngram_logits)
-    weights = Transpose <perm = [0, 2, 1]> (weight)
-    ngram_contributions = Mul (says, weights)
-    contributions = Add (network_contributions, ngram_contributions)
+    contributions = Add (network_contributions, says)
 """

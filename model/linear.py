@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from model.counts import Floats, counts, draw, meant, most_used, worth
+from model.counts import Floats, Rows, counts, draw, meant, worth
 from model.dataset import Dataset
 from model.ngrams import Ngrams, NgramSizes
 from model.train import logits
@@ -38,8 +38,11 @@ MOST_TERMS = 32_000_000
 MOST_LABELS = 2_000
 """Up to which there is a linear half. Of more, its tables hold too few rows to tell them apart, and
 a regression of a row of each takes gigabytes."""
-MOST_PRODUCTS = 64_000_000
+MOST_PRODUCTS = 256_000_000
 """Rows times labels times numbers of a known vector, of which the first tell most."""
+BELIEF = 4.0
+"""Root mean square of what is known of a text, beside 1 or so of what stands in it: the more, the
+sooner it is learnt from."""
 
 
 def fit_ngrams(
@@ -54,10 +57,10 @@ def fit_ngrams(
 
         b_c + (1 / sqrt(n)) sum_t (u_t beta[t, c] + u_p gamma[p, c] + v_t . w_c)
 
-    Here p is the row of the pair that ends at t, and of the triple, too, where dev likes that
-    better (`LONGEST`); u is what a token, or a pair, is worth beforehand (`worth`), of two kinds as
-    dev likes better (`POWERS`), and v_t, where vectors are given, known, so that tokens that the
-    rows do not show say something, too; a token that has no row in the table says nothing.
+    Here p is the pair that ends at t, and the triple, too, where dev likes that better (`LONGEST`),
+    if it has a row (`Rows`); u is what a token, or a pair, is worth beforehand (`worth`),
+    of two kinds as dev likes better (`POWERS`), and v_t, where vectors are given, known, so that
+    tokens that the rows do not show say something, too; a token that has no row says nothing.
 
     Where lengths differ by `SPREAD`, texts longer than the geometric middle of the tenth and the
     ninetieth of a hundred have a bag fitted to them alone, if dev likes two better than one, see
@@ -75,18 +78,16 @@ def fit_ngrams(
         seed: decides which rows are taken where there are too many.
     """
     data = draw(data, min(MOST_TOKENS, MOST_TERMS // sizes.classes), seed)
-    kept = most_used(data, sizes)
     known = np.zeros((sizes.vocabulary, 0), dtype=np.float32)
     if table is not None:
         most = max(1, MOST_PRODUCTS // (len(data) * sizes.classes))
-        known = np.zeros((sizes.vocabulary, min(most, table.shape[1])), dtype=np.float32)
-        known[kept] = table[kept, :most].numpy()
+        known = table[:, :most].numpy()
     tried = [
-        _fit_bag(replace(sizes, longest=longest), data, dev, kept, known, weights)
+        _fit_bag(Rows.of(data, replace(sizes, longest=longest)), data, dev, known, weights)
         for longest in LONGEST
     ]
     best = min(tried, key=attrgetter("loss"))
-    one = _in_eight_bits(best.sizes, kept, [best])
+    one = _in_eight_bits(best.rows, [best])
     least, long = np.percentile(data.lengths, (10, 90)).round().tolist()
     short = round(math.sqrt(least * long))
     of_long, dev_of_long = (part.take(np.flatnonzero(part.lengths > short)) for part in (data, dev))
@@ -99,10 +100,10 @@ def fit_ngrams(
     ):
         return one
     both = [
-        _fit_bag(best.sizes, rows, judges, kept, known, weights, with_bias=False)
-        for rows, judges in ((data, dev_of_short), (of_long, dev_of_long))
+        _fit_bag(best.rows, part, judges, known, weights, with_bias=False)
+        for part, judges in ((data, dev_of_short), (of_long, dev_of_long))
     ]
-    two = _in_eight_bits(replace(best.sizes, lengths=(short, long)), kept, both)
+    two = _in_eight_bits(best.rows, both, (short, long))
     return min(one, two, key=lambda ngrams: _loss(ngrams, dev))
 
 
@@ -110,8 +111,8 @@ def fit_ngrams(
 class _Bag:
     """A bag before it is rounded."""
 
-    sizes: NgramSizes
-    scores: Floats  # (V' + K, C) of tokens that have a row, and of rows of pairs
+    rows: Rows
+    scores: Floats  # (V' + K, C), see `Ngrams.table`
     bias: Floats  # (C,)
     loss: float
     """What it costs its dev rows."""
@@ -122,30 +123,30 @@ def _loss(ngrams: Ngrams, dev: Dataset) -> float:
 
 
 def _fit_bag(
-    sizes: NgramSizes,
+    rows: Rows,
     data: Dataset,
     dev: Dataset,
-    kept: NDArray[np.int64],
     known: Floats,
     weights: Sequence[float] | None,
     *,
     with_bias: bool = True,
 ) -> _Bag:
-    columns = np.append(kept, np.arange(sizes.vocabulary, sizes.vocabulary + sizes.pairs))
+    sizes = rows.sizes
+    known = np.where((rows.of_tokens == 0)[:, None], 0, known)  # it has no row for it
     if known.shape[1]:
-        known = known / np.sqrt(np.square(meant(data, known)).sum(axis=1).mean())
-    uses = counts(sizes, data)[:, columns]
-    seen = np.unique(uses.indices)  # of the columns
-    uses, of_dev = uses[:, seen], counts(sizes, dev)[:, columns][:, seen]
+        known = BELIEF * known / np.sqrt(np.square(meant(data, known)).sum(axis=1).mean())
+    uses = counts(rows, data)
+    seen = np.unique(uses.indices)
+    uses, of_dev = uses[:, seen], counts(rows, dev)[:, seen]
     means, of_dev_means = meant(data, known), meant(dev, known)
     loss, fitted, factors = math.inf, None, None
     for power in POWERS:
         tried = sp.diags(worth(uses, data.labels, power))
-        rows, judges = (
+        fitted_to, judges = (
             sp.hstack([part @ tried, known_part]).tocsr()
             for part, known_part in ((uses, means), (of_dev, of_dev_means))
         )
-        cost, found = _fit(rows, data.labels, judges, dev.labels, weights, with_bias)
+        cost, found = _fit(fitted_to, data.labels, judges, dev.labels, weights, with_bias)
         if cost < loss:
             loss, fitted, factors = cost, found, tried
     assert fitted is not None
@@ -154,13 +155,13 @@ def _fit_bag(
         coefficients = np.vstack([-coefficients, coefficients]) / 2
         bias = np.append(-bias, bias) / 2
     own, shared = np.split(coefficients, [len(seen)], axis=1)
-    scores = np.zeros((len(columns), sizes.classes), dtype=np.float32)
+    scores = np.zeros((sizes.tokens + sizes.places, sizes.classes), dtype=np.float32)
     scores[np.ix_(seen, fitted.classes_)] = factors @ own.T
-    scores[: len(kept), fitted.classes_] += known[kept] @ shared.T
+    scores[: sizes.tokens, fitted.classes_] += known[rows.tokens] @ shared.T
     biases = np.full(sizes.classes, bias.min())  # of a class that no row was drawn of
     biases[fitted.classes_] = bias
     # What all classes have alike tells nothing.
-    return _Bag(sizes, scores - scores.mean(axis=1, keepdims=True), biases - biases.mean(), loss)
+    return _Bag(rows, scores - scores.mean(axis=1, keepdims=True), biases - biases.mean(), loss)
 
 
 def _fit(
@@ -190,15 +191,19 @@ def _fit(
     return best_loss, best
 
 
-def _in_eight_bits(sizes: NgramSizes, kept: NDArray[np.int64], bags: Sequence[_Bag]) -> Ngrams:
+def _in_eight_bits(
+    rows: Rows, bags: Sequence[_Bag], lengths: tuple[float, float] | None = None
+) -> Ngrams:
     """One bag, or that of all rows and that of long texts."""
     scores = np.hstack([bag.scores for bag in bags])
     scale = np.maximum(np.abs(scores).max(axis=0), 1e-9) / 127
-    tokens, pairs = np.split(np.rint(scores / scale).astype(np.int8), [len(kept)])
-    ngrams = Ngrams(sizes)
-    ngrams.rows[torch.from_numpy(kept)] = torch.arange(len(kept), dtype=torch.int32)
-    ngrams.tokens.copy_(torch.from_numpy(tokens))
-    ngrams.pairs.copy_(torch.from_numpy(pairs))
-    ngrams.scale.copy_(torch.from_numpy(scale))
-    ngrams.bias.copy_(torch.from_numpy(bags[0].bias))
+    ngrams = Ngrams(replace(rows.sizes, lengths=lengths))
+    for tensor, values in (
+        (ngrams.table, np.rint(scores / scale)),
+        (ngrams.tags, rows.owners),
+        (ngrams.rows, rows.of_tokens),
+        (ngrams.scale, scale),
+        (ngrams.bias, bags[0].bias),
+    ):
+        tensor.copy_(torch.from_numpy(values))
     return ngrams

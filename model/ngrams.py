@@ -8,6 +8,7 @@ to find out, and is as easily told apart by token.
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any
 
 import torch
@@ -15,7 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 NUMBERS = 2**20
-"""Of each table of a bag, whatever its shape: a megabyte of a bundle."""
+"""Of the table of n-grams of a bag, whatever its shape: a megabyte of a bundle."""
+BEFORE, FIRST = 1_000_003, 7_368_787
+"""Primes that the ids before a token are multiplied by."""
+TAGS = 251
+"""A prime, so that a tag tells something that the row does not; a tag takes a byte."""
 
 
 @dataclass(frozen=True)
@@ -33,31 +38,40 @@ class NgramSizes:
 
     @property
     def tokens(self) -> int:
-        """Rows of the table of tokens; where there are more tokens, some have none."""
+        """Rows of tokens; where there are more tokens, some have none."""
         return min(self.vocabulary, max(1, NUMBERS // self.classes))
 
     @property
-    def pairs(self) -> int:
-        """Rows of the table of pairs, which all pairs share, and all triples."""
-        return max(1, NUMBERS // self.classes)
+    def places(self) -> int:
+        """Rows of n-grams of several tokens, each of a number a class and a tag: a prime, so that
+        no token's n-grams share few of them.
+        """
+        places = max(2, NUMBERS // (self.classes + 1))
+        while places == TAGS or any(places % n == 0 for n in range(2, isqrt(places) + 1)):
+            places -= 1
+        return places
 
     @property
     def columns(self) -> int:
-        """Of every table: a score for each class, and for each class in long texts."""
+        """Of the table: a score for each class, and for each class in long texts."""
         return self.classes if self.lengths is None else 2 * self.classes
 
 
-FIRST, BEFORE, OWN = 7_368_787, 1_000_003, 8_191
-"""Primes that the ids of a triple, or of a pair, are multiplied by before they are added."""
+def key_of(before: Any, ids: Any, first: Any = 0) -> Any:
+    """The number of a token with the one before it; tensors or arrays.
 
-
-def pair_rows(before: Any, ids: Any, rows: int, first: Any = 0) -> Any:
-    """Which row of the table stands for a token with the one before it; tensors or arrays.
-
-    With `first`, for a token with the two before it. Nobody could list them all: some share a row.
-    What begins a text has padding, 0, before it, so that its triple is its pair.
+    With `first`, of a token with the two before it. What begins a text has padding, 0, before it,
+    so that its triple is its pair. That of padding is 0.
     """
-    return (first * FIRST + before * BEFORE + ids * OWN) % rows
+    return (first * FIRST + before * BEFORE + 1) * ids
+
+
+def place_of(key: Any, places: int) -> Any:
+    """Which of so many rows an n-gram may have, counted from the end of a table: -1, -2, ...
+
+    0 stands for none; it is the row of padding, which is where the key 0 leads.
+    """
+    return key % -places
 
 
 @dataclass(frozen=True)
@@ -70,12 +84,16 @@ class Scores:
 class Ngrams(nn.Module):
     """Token ids (B, T) in, `Scores` out. Nothing in it is learnt by descent, see `fit_ngrams`.
 
-    logits = bias + (1 / sqrt(n)) sum_t (tokens[row of id_t] + pairs[row of id_(t-1), id_t]
-                                         + pairs[row of id_(t-2), id_(t-1), id_t])
+    logits = bias + (1 / sqrt(n)) sum_t (said[id_t] + said[id_(t-1), id_t]
+                                         + said[id_(t-2), id_(t-1), id_t])
 
     where the third is only there if `longest` is 3, and with n the tokens of the text: between a
     sum, by which a long text would be surer of everything, and a mean, by which it could be sure of
-    nothing. The tables are in 8 bits, with a scale for each column.
+    nothing. The table is in 8 bits, with a scale for each column.
+
+    Nobody could list all pairs and triples. The row of one is its key modulo the number of rows,
+    see `place_of`, and belongs to the one that tells most of all that might have it. The others say
+    nothing: they are known by their tag, the key modulo `TAGS`, but for one in `TAGS`.
 
     A word says something else in a long text than in a phrase. Where lengths differ much there may
     be two bags, and what a token says is (1 - g) of the first and g of the second: g(n) rises with
@@ -83,9 +101,13 @@ class Ngrams(nn.Module):
     experts (Jacobs et al. 1991) whose gate is the length, which nobody has to tell.
     """
 
+    table: Tensor
+    """Rows of tokens, the first of which, that of padding, says nothing; then rows of n-grams of
+    several tokens."""
+    tags: Tensor
+    """Of who owns such a row."""
     rows: Tensor
-    tokens: Tensor
-    pairs: Tensor
+    """Of each token; of one that has none, that of padding."""
     lengths: Tensor
     longest: Tensor
     scale: Tensor
@@ -94,14 +116,14 @@ class Ngrams(nn.Module):
     def __init__(self, sizes: NgramSizes) -> None:
         super().__init__()
         self.sizes = sizes
-        columns = sizes.columns
-        self.register_buffer("rows", torch.zeros(sizes.vocabulary, dtype=torch.int32))
-        self.register_buffer("tokens", torch.zeros(sizes.tokens, columns, dtype=torch.int8))
-        self.register_buffer("pairs", torch.zeros(sizes.pairs, columns, dtype=torch.int8))
+        shape = sizes.tokens + sizes.places, sizes.columns
+        self.register_buffer("table", torch.zeros(shape, dtype=torch.int8))
+        self.register_buffer("tags", torch.zeros(sizes.places, dtype=torch.uint8))
+        self.register_buffer("rows", torch.zeros(sizes.vocabulary, dtype=torch.int64))
         if sizes.lengths:
             self.register_buffer("lengths", torch.tensor(sizes.lengths))
         self.register_buffer("longest", torch.tensor(sizes.longest))
-        self.register_buffer("scale", torch.zeros(columns))
+        self.register_buffer("scale", torch.zeros(sizes.columns))
         self.register_buffer("bias", torch.zeros(sizes.classes))
 
     @classmethod
@@ -130,20 +152,21 @@ class Ngrams(nn.Module):
     def say(self, ids: Tensor) -> Tensor:
         """What each token says for each class, (B, T, C); 0 at padding."""
         before = F.pad(ids, (1, 0))[:, :-1]
-        rows = F.embedding(ids, self.rows[:, None]).squeeze(2)
-        of_pairs = F.embedding(pair_rows(before, ids, len(self.pairs)), self.pairs)
-        said = F.embedding(rows, self.tokens).float() + of_pairs.float()  # (B, T, bags C)
+        keys = [key_of(before, ids)]
         if self.sizes.longest > 2:
-            first = F.pad(before, (1, 0))[:, :-1]
-            triples = pair_rows(before, ids, len(self.pairs), first)
-            said = said + F.embedding(triples, self.pairs).float()
-        said = said * self.scale
-        mask = (ids != 0).float()
-        count = mask.sum(dim=1, keepdim=True)  # (B, 1)
+            keys.append(key_of(before, ids, F.pad(before, (1, 0))[:, :-1]))
+        rows = [_look_up(self.rows, ids)]
+        for key in keys:
+            place = place_of(key, len(self.tags))
+            is_owner = _look_up(self.tags, place) == key % TAGS
+            rows.append(torch.where(is_owner, place, 0))
+        said = sum(F.embedding(row % len(self.table), self.table).float() for row in rows)
+        said = said * self.scale  # (B, T, bags C)
+        count = (ids != 0).sum(dim=1)[:, None, None]  # (B, 1, 1)
         if self.bags > 1:
             short, long = said.chunk(2, dim=2)
-            said = short + self.gate(count)[:, :, None] * (long - short)
-        return said * (mask * count**-0.5)[:, :, None]
+            said = short + self.gate(count) * (long - short)
+        return said * count**-0.5
 
     def forward(self, ids: Tensor) -> Scores:
         """Classify token ids (B, T)."""
@@ -155,3 +178,7 @@ class Ngrams(nn.Module):
         copy.scale *= torch.tensor(factors).repeat_interleave(self.sizes.classes)
         copy.bias.zero_()
         return copy
+
+
+def _look_up(table: Tensor, places: Tensor) -> Tensor:
+    return F.embedding(places % len(table), table[:, None]).squeeze(2)

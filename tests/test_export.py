@@ -130,9 +130,9 @@ def test_the_graph(trained: Path) -> None:
     ]
     assert dims == [["batch", "tokens"], ["batch", 2], ["batch", "tokens"], ["batch", "tokens", 2]]
     tables = [t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT8]
-    assert sorted(tables) == ["pairs", "table", "tokens"]
+    assert sorted(tables) == ["ngram_table", "table"]
     readers = [node.op_type for node in model.graph.node if {*tables} & {*node.input}]
-    assert readers == ["Gather"] * 3  # only a text's rows are turned back into floats
+    assert readers == ["Gather"] * 2  # only a text's rows are turned back into floats
 
 
 def test_nothing_of_the_machine_is_in_the_files(trained: Path) -> None:
@@ -162,20 +162,28 @@ def test_other_sizes(blocks: int, max_tokens: int) -> None:
         assert np.abs(found[2] - wanted.contributions.numpy()).max() < 1e-5
 
 
-@pytest.mark.parametrize("longest", [2, 3])
-@pytest.mark.parametrize("lengths", [None, (2.0, 5.0)])
-def test_a_bag_in_the_graph(lengths: tuple[float, float] | None, longest: int) -> None:
-    """Texts shorter than the short, longer than the long, and in between; padded and not."""
+@pytest.mark.parametrize(
+    ("classes", "lengths", "longest"),
+    [(3, None, 2), (3, None, 3), (3, (2.0, 5.0), 2), (3, (2.0, 5.0), 3), (30_000, None, 3)],
+)
+def test_a_bag_in_the_graph(
+    classes: int, lengths: tuple[float, float] | None, longest: int
+) -> None:
+    """Texts shorter than the short, longer than the long, and in between; padded and not.
+
+    With 30,000 classes not every token has a row.
+    """
     import onnxruntime as ort
 
     torch.manual_seed(1)
-    bag = Ngrams(NgramSizes(50, 3, lengths, longest))
-    bag.rows.copy_(torch.arange(50))
-    for table in (bag.tokens, bag.pairs):
-        table.random_(-127, 128)
+    bag = Ngrams(NgramSizes(50, classes, lengths, longest))
+    bag.rows.copy_(torch.arange(50) % bag.sizes.tokens)
+    bag.table.random_(-127, 128)
+    bag.table[0] = 0
+    bag.tags.random_(0, 3)  # of some pairs and triples the owner
     bag.scale.uniform_(0.01, 0.1)
     bag.bias.normal_()
-    sizes = NetworkConfig(vocabulary=50, classes=3, max_tokens=9, width=8, heads=2)
+    sizes = NetworkConfig(vocabulary=50, classes=classes, max_tokens=9, width=8, heads=2)
     trained, bags = Network(sizes), bag.bags
     assert bags == (1 if lengths is None else 2)
     mixture = Mixture((0.7, 0.2)[:bags], (1.3, 0.4)[:bags], 0.6)

@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from model.calibrate import fit_weights
-from model.counts import draw, worth
+from model.counts import NOBODY, Rows, counts, draw, worth
 from model.dataset import Dataset
 from model.linear import fit_ngrams
-from model.ngrams import NUMBERS, Ngrams, NgramSizes
+from model.ngrams import NUMBERS, TAGS, Ngrams, NgramSizes, key_of, place_of
 from model.train import logits
 
 VOCABULARY = 60
@@ -95,7 +95,7 @@ def test_a_token_may_say_the_opposite_in_long_texts() -> None:
 
 
 def test_a_single_bag_where_tokens_say_the_same_in_long_texts() -> None:
-    train, dev = (rows_of_two_lengths(rows, rows, opposite=False, long=0.15) for rows in (60, 200))
+    train, dev = (rows_of_two_lengths(rows, rows, opposite=False, long=0.1) for rows in (40, 200))
     ngrams = fit_ngrams(NgramSizes(VOCABULARY, 2), train, dev)
     assert ngrams.sizes.lengths is None
     assert accuracy(ngrams, dev) > 0.9
@@ -178,10 +178,11 @@ def test_padding_hands_on_nothing() -> None:
     torch.testing.assert_close(ngrams(padded).logits[:1], ngrams(alone).logits)
 
 
-@pytest.mark.parametrize("classes", [2, 7, 150, 5000])
-def test_the_tables_hold_a_million_numbers(classes: int) -> None:
+@pytest.mark.parametrize("classes", [2, 3, 7, 150, 5000])
+def test_the_table_holds_a_million_numbers(classes: int) -> None:
     sizes = NgramSizes(30_000, classes)
-    assert NUMBERS - classes < sizes.pairs * classes <= NUMBERS
+    assert 0.9 * NUMBERS < sizes.places * (classes + 1) <= NUMBERS
+    assert sizes.places % TAGS
     assert sizes.tokens * classes <= NUMBERS
 
 
@@ -195,6 +196,52 @@ def test_rare_tokens_have_no_row_where_there_are_too_many() -> None:
     used = np.bincount(data.ids, minlength=VOCABULARY)
     assert used[unlisted].max() <= used[1:][(rows > 0).numpy()].min()
     assert accuracy(ngrams, data) > 0.95
+
+
+def two_ngrams(rows: int, sizes: NgramSizes) -> tuple[Dataset, list[int]]:
+    """Texts of two tokens and the keys of two n-grams that have one place between them.
+
+    The first stands in all of one label, the second in half of each; 3 others stand in two texts.
+    """
+    telling = 10, 20
+    place = place_of(key_of(*telling), sizes.places)
+    other = next(
+        (30, own) for own in range(40, 300) if place_of(key_of(30, own), sizes.places) == place
+    )
+    labels = np.arange(rows) % 2
+    ids = np.where((labels == 0)[:, None], telling, (310, 311))
+    ids[: rows // 2] = other
+    for rare in range(3):
+        ids[-2 - 2 * rare : len(ids) - 2 * rare] = 320 + rare
+    return flat(ids, labels), [key_of(*telling), key_of(*other), key_of(320, 320)]
+
+
+def test_a_row_belongs_to_whoever_tells_most() -> None:
+    sizes = NgramSizes(400, 50_000)
+    data, (telling, other, rare) = two_ngrams(80, sizes)
+    rows = Rows.of(data, sizes)
+    place = place_of(telling, sizes.places)
+    assert place == place_of(other, sizes.places)
+    assert rows.owners[place] == telling % TAGS
+    assert rows.owners[place_of(rare, sizes.places)] == NOBODY
+    uses = counts(rows, data).toarray()
+    stands = (data.labels == 0) & (np.arange(80) >= 40) & (np.arange(80) < 74)
+    np.testing.assert_allclose(uses[:, place], stands * 2**-0.5, rtol=1e-6)
+
+
+def test_a_pair_that_no_text_had_says_nothing() -> None:
+    random = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    ids = random.integers(3, 10, (400, 8))
+    ids[:, 3], ids[:, 4] = 1 + labels, 2 - labels
+    data = flat(ids, labels)
+    ngrams = fit_ngrams(NgramSizes(VOCABULARY, 2), data, data)
+    said = ngrams.say(torch.tensor([[1, 2], [2, 1], [1, 30], [30, 2], [30, 31]]))
+    alone = ngrams.say(torch.tensor([[2, 30, 1, 30]]))[0] * 2  # n is 4 and not 2
+    assert not torch.allclose(said[0, 1], alone[0] * 2**-0.5)
+    torch.testing.assert_close(said[2, 0] * 2**0.5, alone[2])
+    torch.testing.assert_close(said[3, 1] * 2**0.5, alone[0])
+    assert (said[4] == 0).all()
 
 
 def test_the_mixture_trusts_who_is_right() -> None:
