@@ -40,9 +40,11 @@ MOST_LABELS = 2_000
 a regression of a row of each takes gigabytes."""
 MOST_PRODUCTS = 256_000_000
 """Rows times labels times numbers of a known vector, of which the first tell most."""
-BELIEF = 4.0
+BELIEF, BELIEF_OF_MANY = 4.0, 1.0
 """Root mean square of what is known of a text, beside 1 or so of what stands in it: the more, the
-sooner it is learnt from."""
+sooner it is learnt from. Many rows tell of words themselves, and the network knows the same."""
+MANY = 2_000
+"""Rows of a class, on average."""
 
 
 def fit_ngrams(
@@ -134,7 +136,8 @@ def _fit_bag(
     sizes = rows.sizes
     known = np.where((rows.of_tokens == 0)[:, None], 0, known)  # it has no row for it
     if known.shape[1]:
-        known = BELIEF * known / np.sqrt(np.square(meant(data, known)).sum(axis=1).mean())
+        belief = BELIEF if len(data) < MANY * sizes.classes else BELIEF_OF_MANY
+        known = belief * known / np.sqrt(np.square(meant(data, known)).sum(axis=1).mean())
     uses = counts(rows, data)
     seen = np.unique(uses.indices)
     uses, of_dev = uses[:, seen], counts(rows, dev)[:, seen]
