@@ -54,7 +54,9 @@ class Rows:
         owners = np.full(sizes.places, NOBODY, dtype=np.uint8)
         if len(found):
             columns = np.searchsorted(found, keys).clip(max=len(found) - 1)
-            texts, divergence = tells(_uses(data, columns, found[columns] == keys), data.labels)
+            texts, divergence = tells(
+                _uses(data, columns, found[columns] == keys, len(found)), data.labels
+            )
             enough = texts >= LEAST_TEXTS
             best_last = found[enough][np.argsort((texts * divergence)[enough], kind="stable")]
             owners[place_of(best_last, sizes.places)] = best_last % TAGS
@@ -75,8 +77,10 @@ def counts(rows: Rows, data: Dataset) -> sp.csr_matrix:
     places = place_of(keys, rows.sizes.places)
     places[rows.owners[places] != keys % TAGS] = 0
     columns = np.concatenate([places, rows.of_tokens[data.ids][:, None]], axis=1)
+    stands = columns != 0
     width = len(rows.tokens) + rows.sizes.places
-    return _uses(data, columns % width, columns != 0, width)
+    columns %= width
+    return _uses(data, columns, stands, width)
 
 
 def _keys(data: Dataset, longest: int) -> NDArray[np.int64]:
@@ -90,17 +94,14 @@ def _keys(data: Dataset, longest: int) -> NDArray[np.int64]:
 
 
 def _uses(
-    data: Dataset, columns: NDArray[np.int64], counted: NDArray[np.bool_], width: int | None = None
+    data: Dataset, columns: NDArray[np.int64], counted: NDArray[np.bool_], width: int
 ) -> sp.csr_matrix:
     """How often each text has each column, over sqrt(n), of those places (tokens, F) that count."""
     share = np.repeat(data.lengths**-0.5, data.lengths).astype(np.float32)
     values = np.broadcast_to(share[:, None], columns.shape)[counted]
     ends = np.cumsum(counted.sum(axis=1))
     starts = np.append(0, ends)[data.starts]
-    found = sp.csr_matrix(
-        (values, columns[counted], starts),
-        shape=(len(data), columns.max(initial=0) + 1 if width is None else width),
-    )
+    found = sp.csr_matrix((values, columns[counted], starts), shape=(len(data), width))
     found.sum_duplicates()
     return found
 

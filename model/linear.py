@@ -36,15 +36,23 @@ MOST_TOKENS = 8_000_000
 MOST_TERMS = 32_000_000
 """Tokens times labels, which is what takes the time."""
 MOST_LABELS = 2_000
-"""Up to which there is a linear half. Of more, its tables hold too few rows to tell them apart, and
+"""Up to which there is a linear half. Of more, its table holds too few rows to tell them apart, and
 a regression of a row of each takes gigabytes."""
 MOST_PRODUCTS = 256_000_000
-"""Rows times labels times numbers of a known vector, of which the first tell most."""
-BELIEF, BELIEF_OF_MANY = 4.0, 1.0
-"""Root mean square of what is known of a text, beside 1 or so of what stands in it: the more, the
-sooner it is learnt from. Many rows tell of words themselves, and the network knows the same."""
+"""Rows times labels times numbers of a known vector, of which the first tell most: of time."""
+MOST_KNOWN = 32_000_000
+"""Rows times such numbers: of memory, 40 bytes each."""
 MANY = 2_000
 """Rows of a class, on average."""
+
+
+def believed(rows: int, classes: int) -> float:
+    """Root mean square of what is known of a text, beside 1 or so of what stands in it.
+
+    The more, the sooner it is learnt from. Many rows tell of words themselves, and then the network
+    knows the same as well.
+    """
+    return 4.0 if rows < MANY * classes else 1.0
 
 
 def fit_ngrams(
@@ -79,13 +87,14 @@ def fit_ngrams(
         weights: what a row of each class weighs; None: all alike.
         seed: decides which rows are taken where there are too many.
     """
+    belief = believed(len(data), sizes.classes)
     data = draw(data, min(MOST_TOKENS, MOST_TERMS // sizes.classes), seed)
     known = np.zeros((sizes.vocabulary, 0), dtype=np.float32)
     if table is not None:
-        most = max(1, MOST_PRODUCTS // (len(data) * sizes.classes))
+        most = max(1, min(MOST_PRODUCTS // sizes.classes, MOST_KNOWN) // len(data))
         known = table[:, :most].numpy()
     tried = [
-        _fit_bag(Rows.of(data, replace(sizes, longest=longest)), data, dev, known, weights)
+        _fit_bag(Rows.of(data, replace(sizes, longest=longest)), data, dev, known, belief, weights)
         for longest in LONGEST
     ]
     best = min(tried, key=attrgetter("loss"))
@@ -102,7 +111,7 @@ def fit_ngrams(
     ):
         return one
     both = [
-        _fit_bag(best.rows, part, judges, known, weights, with_bias=False)
+        _fit_bag(best.rows, part, judges, known, belief, weights, with_bias=False)
         for part, judges in ((data, dev_of_short), (of_long, dev_of_long))
     ]
     two = _in_eight_bits(best.rows, both, (short, long))
@@ -129,6 +138,7 @@ def _fit_bag(
     data: Dataset,
     dev: Dataset,
     known: Floats,
+    belief: float,
     weights: Sequence[float] | None,
     *,
     with_bias: bool = True,
@@ -136,7 +146,6 @@ def _fit_bag(
     sizes = rows.sizes
     known = np.where((rows.of_tokens == 0)[:, None], 0, known)  # it has no row for it
     if known.shape[1]:
-        belief = BELIEF if len(data) < MANY * sizes.classes else BELIEF_OF_MANY
         known = belief * known / np.sqrt(np.square(meant(data, known)).sum(axis=1).mean())
     uses = counts(rows, data)
     seen = np.unique(uses.indices)

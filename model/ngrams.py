@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 NUMBERS = 2**20
-"""Of the table of n-grams of a bag, whatever its shape: a megabyte of a bundle."""
+"""Of a bag's rows of n-grams of several tokens with their tags, a megabyte of a bundle, and at most
+as many of its rows of tokens."""
 BEFORE, FIRST = 1_000_003, 7_368_787
 """Primes that the ids before a token are multiplied by."""
 TAGS = 251
@@ -93,7 +94,7 @@ class Ngrams(nn.Module):
 
     Nobody could list all pairs and triples. The row of one is its key modulo the number of rows,
     see `place_of`, and belongs to the one that tells most of all that might have it. The others say
-    nothing: they are known by their tag, the key modulo `TAGS`, but for one in `TAGS`.
+    nothing: they are known by their tag, the key modulo `TAGS`, but for one in a hundred or so.
 
     A word says something else in a long text than in a phrase. Where lengths differ much there may
     be two bags, and what a token says is (1 - g) of the first and g of the second: g(n) rises with
@@ -155,7 +156,7 @@ class Ngrams(nn.Module):
         keys = [key_of(before, ids)]
         if self.sizes.longest > 2:
             keys.append(key_of(before, ids, F.pad(before, (1, 0))[:, :-1]))
-        rows = [_look_up(self.rows, ids)]
+        rows = [F.embedding(ids, self.rows[:, None]).squeeze(2)]
         for key in keys:
             place = place_of(key, len(self.tags))
             is_owner = _look_up(self.tags, place) == key % TAGS

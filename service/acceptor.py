@@ -12,7 +12,9 @@ import logging
 import mmap
 import os
 import socket
-from collections.abc import Callable, Collection
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 log = logging.getLogger("heed")
@@ -29,11 +31,20 @@ NUMBER_BYTES = 8
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-def share_counts(file: int, workers: int) -> memoryview:
+def counts_file(workers: int) -> int:
+    """A descriptor of a file for `map_counts`; in memory where the system has such."""
+    if hasattr(os, "memfd_create"):  # a container's disk may be read-only
+        file = os.memfd_create("connections")
+    else:
+        with tempfile.TemporaryFile() as temporary:
+            file = os.dup(temporary.fileno())
+    os.truncate(file, NUMBER_BYTES * workers)
+    return file
+
+
+def map_counts(file: int) -> memoryview:
     """Connections of each worker, in memory that all who map the same file share."""
-    size = NUMBER_BYTES * workers
-    os.truncate(file, size)
-    return memoryview(mmap.mmap(file, size)).cast("q")
+    return memoryview(mmap.mmap(file, 0)).cast("q")
 
 
 @dataclass(frozen=True)
@@ -41,7 +52,7 @@ class Turn:
     """Whose turn it is, as one worker sees it."""
 
     counts: memoryview
-    """Connections of each worker, see `share_counts`."""
+    """Connections of each worker, see `map_counts`."""
     slot: int
     """The place of this worker in them."""
 
@@ -59,23 +70,20 @@ class Acceptor:
     """Accepts connections for one worker, when it is its turn."""
 
     def __init__(
-        self,
-        listener: socket.socket,
-        connections: Collection[object],
-        make_protocol: Callable[[], asyncio.Protocol],
-        turn: Turn,
+        self, listener: socket.socket, make_protocol: Callable[[], asyncio.Protocol], turn: Turn
     ) -> None:
         """Args:
         listener: bound, and shared by all workers.
-        connections: those that are open, kept by others.
-        make_protocol: for a new one, which calls `publish` once it is lost.
+        make_protocol: for a new connection; it calls `forget` once that is lost.
         turn: when to accept.
         """
         self._listener = listener
-        self._connections = connections
         self._make_protocol = make_protocol
         self._turn = turn
+        self._open = 0
         self._accepts = False
+        self._left = 1
+        """To accept after the next rest: more each time, in case the others hang."""
         self._connecting: set[asyncio.Task[None]] = set()
 
     def start(self, backlog: int) -> None:
@@ -83,27 +91,31 @@ class Acceptor:
         self._listener.setblocking(False)
         self._listener.listen(backlog)
         self._accepts = True
-        self.publish()
         self._await()
 
     def stop(self) -> None:
         """Leave those who come to the other workers, or waiting."""
         self._accepts = False
-        self.publish()
+        self._turn.tell(ABSENT)
         asyncio.get_running_loop().remove_reader(self._listener)
 
     def close(self) -> None:
         """Accept until nobody waits, and close in the same breath."""
-        with self._listener:
+        with self._listener, suppress(OSError):
             while self._accept():
                 pass
 
-    def publish(self) -> None:
-        """Tell the other workers how many connections this one has."""
-        open_ = len(self._connections) + len(self._connecting)
-        self._turn.tell(open_ if self._accepts else ABSENT)
+    def forget(self) -> None:
+        """Count a connection no more, which is lost."""
+        self._count(-1)
+
+    def _count(self, more: int) -> None:
+        self._open += more
+        if self._accepts:
+            self._turn.tell(self._open)
 
     def _await(self) -> None:
+        self._turn.tell(self._open)
         asyncio.get_running_loop().add_reader(self._listener, self._take_turn)
 
     def _take_turn(self) -> None:
@@ -111,6 +123,7 @@ class Acceptor:
             if not self._turn.is_ours():
                 self._rest(TURN_SECONDS)
                 return
+            self._left = 1
             if not self._accept():
                 return
 
@@ -120,10 +133,15 @@ class Acceptor:
         loop.call_later(seconds, self._resume)
 
     def _resume(self) -> None:
-        """Accept whom the others have left waiting, then go on in turns."""
-        if self._accepts:
-            self._await()
-            self._accept()
+        """Accept some whom the others have left waiting, then go on in turns."""
+        if not self._accepts:
+            return
+        self._await()
+        for _ in range(self._left):
+            if not self._accept():
+                self._left = 1
+                return
+        self._left = min(2 * self._left, MOST_AT_ONCE)
 
     def _accept(self) -> bool:
         """Accept who has waited longest; whether there was anybody."""
@@ -137,12 +155,13 @@ class Acceptor:
             if error.errno not in EXHAUSTED:
                 raise
             log.error("no connection can be accepted: %s", error.strerror)
+            self._turn.tell(ABSENT)
             self._rest(REST_SECONDS)
             return False
+        self._count(1)
         task = asyncio.get_running_loop().create_task(self._connect(connection))
         self._connecting.add(task)
-        task.add_done_callback(self._note_connected)
-        self.publish()
+        task.add_done_callback(self._connecting.discard)
         return True
 
     async def _connect(self, connection: socket.socket) -> None:
@@ -150,9 +169,6 @@ class Acceptor:
         loop = asyncio.get_running_loop()
         try:
             await loop.connect_accepted_socket(self._make_protocol, connection)
-        except OSError:  # gone meanwhile
+        except OSError:  # gone before there was a protocol
             connection.close()
-
-    def _note_connected(self, task: asyncio.Task[None]) -> None:
-        self._connecting.discard(task)
-        self.publish()
+            self.forget()

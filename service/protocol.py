@@ -24,6 +24,10 @@ HEAD_SECONDS = 30.0
 class Protocol(HttpToolsProtocol):
     """One connection."""
 
+    _head = 0
+    """Bytes received since a head, or a piece of a body, was last complete."""
+    _timer: asyncio.TimerHandle | None = None
+
     def __init__(self, *about: Any, on_lost: Callable[[], None]) -> None:
         """Args:
         about: for uvicorn's.
@@ -31,10 +35,6 @@ class Protocol(HttpToolsProtocol):
         """
         super().__init__(*about)
         self._on_lost = on_lost
-
-    _head = 0
-    """Bytes received since a head, or a piece of a body, was last complete."""
-    _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for a head."""

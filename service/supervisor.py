@@ -11,13 +11,12 @@ import resource
 import signal
 import socket
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from model.errors import HeedError
-from service.acceptor import ABSENT, share_counts
+from service.acceptor import ABSENT, counts_file, map_counts
 from service.channel import Channel
 from service.logs import start_logging
 from service.processors import warn_of_crowding
@@ -63,18 +62,18 @@ def serve(settings: Settings) -> int:
     """
     start_logging(settings.log_level)
     _raise_file_limit()
-    with _bind(settings) as listener, tempfile.TemporaryFile() as counts_file:
-        return asyncio.run(Supervisor(settings, listener, counts_file.fileno()).run())
+    with _bind(settings) as listener:
+        return asyncio.run(Supervisor(settings, listener).run())
 
 
 class Supervisor:
     """Keeps `settings.workers` workers alive."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, counts_file: int) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings = settings
         self._listener = listener
-        self._counts_file = counts_file
-        self._counts = share_counts(counts_file, settings.workers)
+        self._counts_file = counts_file(settings.workers)
+        self._counts = map_counts(self._counts_file)
         self._url = _url(listener)
         self._workers: dict[int, Worker] = {}
         self._stopping = False
@@ -105,10 +104,10 @@ class Supervisor:
                 worker.process.terminate()
             listening = asyncio.create_task(self._listen(worker))
             status = await worker.process.wait()
+            self._counts[slot] = ABSENT
             await listening
             worker.channel.close()
             del self._workers[slot]
-            self._counts[slot] = ABSENT
             self._retired = add_up([self._retired, without_gauges(worker.told)])
             if worker.telling is not None:
                 worker.telling.cancel()

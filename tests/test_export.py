@@ -10,11 +10,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import torch.nn.functional as F
 
 from model.bundle import Bundle
 from model.calibrate import Mixture
 from model.checkpoint import NGRAMS, Checkpoint
 from model.classifier import Classifier
+from model.counts import NOBODY
 from model.data import read_labelled
 from model.errors import DataError, InferenceError
 from model.export import ShippedNetwork, check_parity
@@ -22,7 +24,7 @@ from model.faithfulness import Subject
 from model.gradients import integrate, load_network
 from model.graph import OPSET, to_onnx
 from model.network import Network, NetworkConfig
-from model.ngrams import Ngrams, NgramSizes
+from model.ngrams import TAGS, Ngrams, NgramSizes, key_of, place_of
 from model.pipeline import export_checkpoint
 from tests.command import ROOT, heed
 
@@ -180,16 +182,23 @@ def test_a_bag_in_the_graph(
     bag.rows.copy_(torch.arange(50) % bag.sizes.tokens)
     bag.table.random_(-127, 128)
     bag.table[0] = 0
-    bag.tags.random_(0, 3)  # of some pairs and triples the owner
     bag.scale.uniform_(0.01, 0.1)
     bag.bias.normal_()
+    ids = torch.randint(1, 50, (4, 9)) * (torch.arange(9) < torch.tensor([[1], [3], [5], [9]]))
+    bag.tags.fill_(NOBODY)
+    of_tokens = bag.say(ids)
+    before = F.pad(ids, (1, 0))[:, :-1]
+    keys = [key_of(before, ids), key_of(before, ids, F.pad(before, (1, 0))[:, :-1])]
+    for key in keys[: longest - 1]:  # half of the pairs, and half of the triples, have a row
+        owners = key[ids != 0][::2]
+        bag.tags[place_of(owners, len(bag.tags))] = (owners % TAGS).to(torch.uint8)
+    assert 0.2 < (bag.say(ids) != of_tokens)[ids != 0].float().mean() < 0.9
     sizes = NetworkConfig(vocabulary=50, classes=classes, max_tokens=9, width=8, heads=2)
     trained, bags = Network(sizes), bag.bags
     assert bags == (1 if lengths is None else 2)
     mixture = Mixture((0.7, 0.2)[:bags], (1.3, 0.4)[:bags], 0.6)
     network = ShippedNetwork(trained, bag, mixture)
     session = ort.InferenceSession(to_onnx(network))
-    ids = torch.randint(1, 50, (4, 9)) * (torch.arange(9) < torch.tensor([[1], [3], [5], [9]]))
     with torch.no_grad():
         wanted = network(ids)
     logits, _, contributions = session.run(None, {"input_ids": ids.numpy()})

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model.calibrate import fit_weights
 from model.counts import NOBODY, Rows, counts, draw, worth
 from model.dataset import Dataset
-from model.linear import fit_ngrams
+from model.linear import SPREAD, believed, fit_ngrams
 from model.ngrams import NUMBERS, TAGS, Ngrams, NgramSizes, key_of, place_of
 from model.train import logits
 
@@ -66,16 +66,14 @@ def test_three_tokens_tell_together_what_no_two_of_them_do() -> None:
     torch.testing.assert_close(logits(again, dev), logits(ngrams, dev))
 
 
-def rows_of_two_lengths(
-    count: int, seed: int, *, opposite: bool = True, long: float = 0.5
-) -> Dataset:
-    """Token 1 or 2 stands in each text; in those of 20 it may mean what the other means in 2."""
+def rows_of_two_lengths(count: int, seed: int) -> Dataset:
+    """Token 1 or 2 stands in each text; in those of 20 it means what the other means in 2."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, 2, count)
-    lengths = np.where(random.random(count) < long, 20, 2)
+    lengths = np.where(random.random(count) < 0.5, 20, 2)
     starts = np.concatenate([[0], np.cumsum(lengths)])
     ids = random.integers(3, VOCABULARY, starts[-1]).astype(np.int32)
-    ids[starts[:-1]] = 1 + (labels ^ (opposite & (lengths > 2)))
+    ids[starts[:-1]] = 1 + (labels ^ (lengths > 2))
     return Dataset(ids, starts, labels)
 
 
@@ -94,8 +92,20 @@ def test_a_token_may_say_the_opposite_in_long_texts() -> None:
     assert (alone[1][~long] == 0).all()
 
 
-def test_a_single_bag_where_tokens_say_the_same_in_long_texts() -> None:
-    train, dev = (rows_of_two_lengths(rows, rows, opposite=False, long=0.1) for rows in (40, 200))
+def test_a_single_bag_where_few_long_texts_would_have_to_tell_the_same_again() -> None:
+    """Of 40 tokens that tell, each stands in many short texts and in hardly a long one."""
+
+    def rows(count: int, seed: int) -> Dataset:
+        random = np.random.default_rng(seed)
+        lengths = np.where(np.arange(count) % 8 == 0, 10, 2)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        labels = random.integers(0, 2, count)
+        ids = random.integers(41, VOCABULARY, starts[-1]).astype(np.int32)
+        ids[starts[:-1]] = 1 + labels + 2 * random.integers(0, 20, count)
+        return Dataset(ids, starts, labels)
+
+    train, dev = rows(400, 0), rows(400, 1)
+    assert np.percentile(train.lengths, 90) >= SPREAD * np.percentile(train.lengths, 10)
     ngrams = fit_ngrams(NgramSizes(VOCABULARY, 2), train, dev)
     assert ngrams.sizes.lengths is None
     assert accuracy(ngrams, dev) > 0.9
@@ -128,6 +138,10 @@ def test_known_vectors_tell_of_tokens_that_no_row_has() -> None:
     sizes = NgramSizes(VOCABULARY, 2)
     assert accuracy(fit_ngrams(sizes, seen, seen, table), unseen) > 0.9
     assert accuracy(fit_ngrams(sizes, seen, seen), unseen) < 0.7
+
+
+def test_of_many_rows_less_is_believed_beforehand() -> None:
+    assert believed(100, 7) == believed(13_999, 7) > believed(14_000, 7) == believed(10**6, 7) >= 1
 
 
 def test_a_class_without_rows_is_never_the_first_choice() -> None:
@@ -201,7 +215,8 @@ def test_rare_tokens_have_no_row_where_there_are_too_many() -> None:
 def two_ngrams(rows: int, sizes: NgramSizes) -> tuple[Dataset, list[int]]:
     """Texts of two tokens and the keys of two n-grams that have one place between them.
 
-    The first stands in all of one label, the second in half of each; 3 others stand in two texts.
+    The first tells the label of the texts that it is in, the second does not; 3 others stand in two
+    texts each.
     """
     telling = 10, 20
     place = place_of(key_of(*telling), sizes.places)
