@@ -156,11 +156,10 @@ class Ngrams(nn.Module):
         keys = [key_of(before, ids)]
         if self.sizes.longest > 2:
             keys.append(key_of(before, ids, F.pad(before, (1, 0))[:, :-1]))
-        rows = [F.embedding(ids, self.rows[:, None]).squeeze(2)]
+        rows = [self.rows[ids]]
         for key in keys:
             place = place_of(key, len(self.tags))
-            is_owner = _look_up(self.tags, place) == key % TAGS
-            rows.append(torch.where(is_owner, place, 0))
+            rows.append(torch.where(self.tags[place] == key % TAGS, place, 0))
         said = sum(F.embedding(row % len(self.table), self.table).float() for row in rows)
         said = said * self.scale  # (B, T, bags C)
         count = (ids != 0).sum(dim=1)[:, None, None]  # (B, 1, 1)
@@ -179,7 +178,3 @@ class Ngrams(nn.Module):
         copy.scale *= torch.tensor(factors).repeat_interleave(self.sizes.classes)
         copy.bias.zero_()
         return copy
-
-
-def _look_up(table: Tensor, places: Tensor) -> Tensor:
-    return F.embedding(places % len(table), table[:, None]).squeeze(2)

@@ -2,32 +2,14 @@
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 import torch
-from numpy.typing import NDArray
 
 from model.calibrate import fit_weights
-from model.counts import NOBODY, Rows, counts, draw, worth
 from model.dataset import Dataset
 from model.linear import SPREAD, believed, fit_ngrams
-from model.ngrams import NUMBERS, TAGS, Ngrams, NgramSizes, key_of, place_of
+from model.ngrams import NUMBERS, TAGS, Ngrams, NgramSizes
 from model.train import logits
-
-VOCABULARY = 60
-
-
-def make_rows(rows: int, classes: int, seed: int) -> Dataset:
-    """Texts of 8 tokens, two of which tell the class."""
-    random = np.random.default_rng(seed)
-    labels: NDArray[np.int64] = np.arange(rows) % classes
-    ids = random.integers(1 + classes, VOCABULARY, (rows, 8))
-    ids[:, 2] = ids[:, 5] = 1 + labels
-    return flat(ids, labels)
-
-
-def flat(ids: NDArray[np.int64], labels: NDArray[np.int64]) -> Dataset:
-    starts = np.arange(len(ids) + 1) * ids.shape[1]
-    return Dataset(ids.ravel().astype(np.int32), starts, labels)
+from tests.made_rows import VOCABULARY, flat, make_rows
 
 
 def accuracy(ngrams: Ngrams, data: Dataset) -> float:
@@ -151,38 +133,6 @@ def test_a_class_without_rows_is_never_the_first_choice() -> None:
     assert ngrams.bias[2] <= ngrams.bias[:2].min()
 
 
-def test_a_drawn_part_has_every_class() -> None:
-    """Of 300 rows of 8 tokens, 12 tokens: one row of each of two classes, though one has two."""
-    data = make_rows(300, 2, 0)
-    data.labels[:] = 0
-    data.labels[[7, 200]] = 1
-    for seed in range(5):
-        assert set(draw(data, 12, seed).labels.tolist()) == {0, 1}
-        some = draw(data, 400, seed)
-        assert set(some.labels.tolist()) == {0, 1}
-        assert len(some.ids) == 400
-    assert draw(data, 2400, 0) is data
-
-
-def test_what_tells_of_the_label_is_worth_more() -> None:
-    """Of 400 rows: one column in each, one in half of each class, one in a class, one in a row."""
-    labels: NDArray[np.int64] = np.arange(400) % 2
-    uses = np.zeros((400, 4), dtype=np.float32)
-    uses[:, 0] = 1
-    uses[:200, 1] = 1
-    uses[labels == 1, 2] = 2
-    uses[7, 3] = 1
-    found = worth(sp.csr_matrix(uses), labels, 0.25)
-    idf = np.log(401 / (1 + np.array([400, 200, 200, 1]))) + 1
-    q = np.array([201, 1]) / 202  # with a text of each class
-    divergence = np.array(
-        [1e-9, 1e-9, q @ np.log(q / 0.5), 2 / 3 * np.log(4 / 3) + 1 / 3 * np.log(2 / 3)]
-    )
-    by_hand = idf * divergence**0.25
-    np.testing.assert_allclose(found / found[2], by_hand / by_hand[2], rtol=1e-4)
-    np.testing.assert_allclose(((uses * found) ** 2).sum(), ((uses * idf) ** 2).sum(), rtol=1e-5)
-
-
 def test_padding_hands_on_nothing() -> None:
     data = make_rows(60, 3, 0)
     ngrams = fit_ngrams(NgramSizes(VOCABULARY, 3), data, data)
@@ -210,38 +160,6 @@ def test_rare_tokens_have_no_row_where_there_are_too_many() -> None:
     used = np.bincount(data.ids, minlength=VOCABULARY)
     assert used[unlisted].max() <= used[1:][(rows > 0).numpy()].min()
     assert accuracy(ngrams, data) > 0.95
-
-
-def two_ngrams(rows: int, sizes: NgramSizes) -> tuple[Dataset, list[int]]:
-    """Texts of two tokens and the keys of two n-grams that have one place between them.
-
-    The first tells the label of the texts that it is in, the second does not; 3 others stand in two
-    texts each.
-    """
-    telling = 10, 20
-    place = place_of(key_of(*telling), sizes.places)
-    other = next(
-        (30, own) for own in range(40, 300) if place_of(key_of(30, own), sizes.places) == place
-    )
-    labels = np.arange(rows) % 2
-    ids = np.where((labels == 0)[:, None], telling, (310, 311))
-    ids[: rows // 2] = other
-    for rare in range(3):
-        ids[-2 - 2 * rare : len(ids) - 2 * rare] = 320 + rare
-    return flat(ids, labels), [key_of(*telling), key_of(*other), key_of(320, 320)]
-
-
-def test_a_row_belongs_to_whoever_tells_most() -> None:
-    sizes = NgramSizes(400, 50_000)
-    data, (telling, other, rare) = two_ngrams(80, sizes)
-    rows = Rows.of(data, sizes)
-    place = place_of(telling, sizes.places)
-    assert place == place_of(other, sizes.places)
-    assert rows.owners[place] == telling % TAGS
-    assert rows.owners[place_of(rare, sizes.places)] == NOBODY
-    uses = counts(rows, data).toarray()
-    stands = (data.labels == 0) & (np.arange(80) >= 40) & (np.arange(80) < 74)
-    np.testing.assert_allclose(uses[:, place], stands * 2**-0.5, rtol=1e-6)
 
 
 def test_a_pair_that_no_text_had_says_nothing() -> None:
