@@ -44,7 +44,7 @@ runs/imdb_dev.csv.gz: $(DATA)/imdb/train.csv.gz | $(VENV)/.dev
 train-sentiment: runs/imdb_dev.csv.gz
 	$(BIN)/heed train $(DATA)/sst2/train_phrases.csv.gz $(DATA)/imdb/train.csv.gz \
 	  --dev $(DATA)/sst2/dev.csv.gz --dev $< \
-	  --test $(DATA)/sst2/test.csv.gz --name sentiment --version 3.4.0 \
+	  --test $(DATA)/sst2/test.csv.gz --name sentiment --version 3.5.0 \
 	  --data-name "SST-2 phrases and IMDB reviews" \
 	  --terms "no licence stated for either; weights trained on them are widely published" \
 	  --init-embeddings $(ENCODER) --teacher $(ENCODER) \
@@ -52,7 +52,7 @@ train-sentiment: runs/imdb_dev.csv.gz
 
 train-intents: $(VENV)/.dev
 	$(BIN)/heed train $(DATA)/clinc150/train.csv.gz \
-	  --dev $(DATA)/clinc150/dev.csv.gz --test $(DATA)/clinc150/test.csv.gz --name intents --version 3.4.0 \
+	  --dev $(DATA)/clinc150/dev.csv.gz --test $(DATA)/clinc150/test.csv.gz --name intents --version 3.5.0 \
 	  --data-name "CLINC150 (Larson et al. 2019)" --terms "CC BY 3.0" \
 	  --init-embeddings $(ENCODER) --teacher $(ENCODER) \
 	  --out-of-scope $(DATA)/clinc150/oos_dev.csv.gz \
@@ -61,7 +61,7 @@ train-intents: $(VENV)/.dev
 train-sentiment-zh: $(VENV)/.dev
 	$(BIN)/heed train $(DATA)/chnsenticorp/train.csv.gz \
 	  --dev $(DATA)/chnsenticorp/dev_clean.csv.gz --test $(DATA)/chnsenticorp/test_clean.csv.gz \
-	  --name sentiment-zh --version 3.4.0 --data-name "ChnSentiCorp (Tan and Zhang 2008)" \
+	  --name sentiment-zh --version 3.5.0 --data-name "ChnSentiCorp (Tan and Zhang 2008)" \
 	  --terms "no licence stated; weights trained on it are widely published" \
 	  --checkpoint runs/sentiment-zh --out bundles/sentiment-zh --force $(ARGS)
 

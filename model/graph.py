@@ -21,24 +21,29 @@ from model.ngrams import BEFORE, FIRST, TAGS, Ngrams
 from model.session import INPUT, OUTPUTS
 
 OPSET = 23
-"""The first that has attention."""
+"""The first that has attention.
+
+The next one's may be told how many keys there are instead of which, and is quicker, but onnxruntime
+1.24 leaves that out, says nothing and takes padding for text.
+"""
 
 
 def to_onnx(network: ShippedNetwork) -> bytes:
     """The network as an ONNX file's content; equal networks give equal bytes."""
     sizes, bag = network.config, network.ngrams
-    pooled = {name: f"network_{name}" if bag else name for name in ("logits", "contributions")}
-    pooled |= {"weigh": "", "looks": "looks"}
+    pooled = {"weigh": "", "share": "attention"}
+    pooled["contributions"] = "network_contributions" if bag else "contributions"
     body = parts.TOKENS + (parts.MASK if sizes.blocks else "")
     for n in range(sizes.blocks):
         body += parts.BLOCK.format(n=n, next=n + 1, heads=sizes.heads, epsilon=network.norm.eps)
     if bag:
         body += parts.COUNT
     if bag and bag.bags > 1:
-        pooled |= {"weigh": parts.WEIGH, "looks": "weighed_looks"}
+        pooled |= {"weigh": parts.WEIGH, "share": "weighed_attention"}
     body += parts.POOLING.format(blocks=sizes.blocks, epsilon=network.norm.eps, **pooled)
     if bag:
         body += _ngrams(bag)
+    body += parts.LOGITS
     graph = parse_graph(
         f"heed (int64[batch, tokens] input_ids) => (float[batch, {sizes.classes}] logits, "
         f"float[batch, tokens] attention, float[batch, tokens, {sizes.classes}] contributions) "
@@ -88,14 +93,16 @@ def _constants(network: ShippedNetwork) -> dict[str, NDArray[Any]]:
         "table": network.table,
         "scale": network.scale.squeeze(1),
         "position": network.position,
-        "no_columns": torch.zeros(sizes.max_tokens, 1, dtype=torch.bool),
+        "no_columns": torch.zeros(sizes.max_tokens, 1),
         "minus_one": torch.tensor([-1]),
         "width": torch.tensor([sizes.width]),
         "rows_shape": torch.tensor([-1, sizes.width]),
         "zero": torch.tensor([0]),
         "one": torch.tensor([1]),
+        "two": torch.tensor([2]),
         "one_two": torch.tensor([1, 2]),
         "reach": torch.tensor(REACH),
+        "nothing": torch.tensor(0.0),
         "masked": torch.tensor(MASKED_SCORE),
         "query_weight": pooling.query.weight.T / REACH,  # the scores are r tanh(y . q / r)
         **_linear("gate", pooling.gate),
@@ -125,13 +132,13 @@ def _constants(network: ShippedNetwork) -> dict[str, NDArray[Any]]:
             "ngram_scale": bag.scale,
         }
         count = torch.arange(sizes.max_tokens + 1).clamp(min=1)[:, None]  # no text has 0
-        found["bag_weights"] = count**-0.5
+        found["bag_weights"] = count[:, None] ** -0.5  # (N + 1, 1, 1)
         if bag.bags > 1:
             gate = bag.gate(count)
             in_short, in_long = network.weights
-            of_bags = torch.stack([1 - gate, gate], dim=1) * count[:, None] ** -0.5
+            of_bags = torch.stack([1 - gate, gate], dim=1)[:, None]
             found |= {
-                "bag_weights": of_bags,  # (N + 1, 2, 1)
+                "bag_weights": of_bags * count[:, None, None] ** -0.5,  # (N + 1, 1, 2, 1)
                 "network_weights": in_short + gate * (in_long - in_short),  # (N + 1, 1)
                 "ngram_scale": bag.scale.view(2, -1),
                 "unit_shape": torch.tensor([0, 1, -1]),

@@ -7,6 +7,7 @@ TOKENS = """
     # Only the rows of a text's tokens are turned back into floats. Rows are all texts' tokens, one
     # text after another, (B T, D): with two axes a product takes its bias along.
     is_token = Cast <to = 9> (input_ids)
+    token_bias = Where (is_token, nothing, masked)
     ids_shape = Shape (input_ids)
     row_ids = Reshape (input_ids, minus_one)
     row_codes = Gather (table, row_ids)
@@ -21,9 +22,9 @@ TOKENS = """
 """
 MASK = """
     # Attention wants to know of every query whether it may look at a key: (B, 1, T, T).
-    is_key = Unsqueeze (is_token, one_two)
+    key_bias = Unsqueeze (token_bias, one_two)
     no_column = Slice (no_columns, zero, length)
-    may_look = Or (is_key, no_column)
+    may_look = Add (key_bias, no_column)
 """
 BLOCK = """
     a_norm{n} = LayerNormalization <epsilon = {epsilon}> (y{n}, a_gain{n}, a_offset{n})
@@ -45,9 +46,9 @@ BLOCK = """
     y{next} = Add (z{n}, fed{n})
 """
 COUNT = """
-    # What depends on the number of a text's tokens, (B, 1), stands in tables.
+    # What depends on the number of a text's tokens, (B,), stands in tables.
     ones = Cast <to = 7> (is_token)
-    count = ReduceSum (ones, one)
+    count = ReduceSum <keepdims = 0> (ones, one)
 """
 POOLING = """
     context = LayerNormalization <epsilon = {epsilon}> (y{blocks}, gain, offset)
@@ -59,20 +60,16 @@ POOLING = """
     bounded = Tanh (score_rows)
     reached = Mul (bounded, reach)
     scores = Reshape (reached, ids_shape)
-    masked_scores = Where (is_token, scores, masked)
+    masked_scores = Add (scores, token_bias)
     attention = Softmax (masked_scores)
-    looks = Unsqueeze (attention, one)
     {weigh}
-    pooled = MatMul ({looks}, gated)
-    pooled_rows = Squeeze (pooled, one)
-    {logits} = Gemm (pooled_rows, head_weight, head_bias)
-    shares = Transpose <perm = [0, 2, 1]> ({looks})
-    token_logits = MatMul (gated, head_weight)
-    {contributions} = Mul (token_logits, shares)
+    share = Unsqueeze ({share}, two)
+    handed_on = Mul (gated, share)
+    {contributions} = MatMul (handed_on, head_weight)
 """
 WEIGH = """
     network_weight = Gather (network_weights, count)
-    weighed_looks = Mul (looks, network_weight)
+    weighed_attention = Mul (attention, network_weight)
 """
 TRIPLES = """
     first = Pad (before, one_on)
@@ -113,7 +110,9 @@ NGRAMS = """
     bag_weight = Gather (bag_weights, count)
     unit = Mul (bag_weight, ngram_scale)
     {says}
-    ngram_logits = ReduceSum <keepdims = 0> (says, one)
-    logits = Add (network_logits, ngram_logits)
     contributions = Add (network_contributions, says)
+"""
+LOGITS = """
+    summed = ReduceSum <keepdims = 0> (contributions, one)
+    logits = Add (summed, head_bias)
 """

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
@@ -110,6 +111,15 @@ def test_a_configuration_that_is_no_json(copy: Path) -> None:
 def test_tensors_that_do_not_fit(copy: Path) -> None:
     rewrite(copy, lambda model: model.graph.output.pop(1))
     assert "lacks the output" in refused(copy)
+
+
+def test_a_model_that_takes_padding_for_text(copy: Path) -> None:
+    def unmask(model: onnx.ModelProto) -> None:
+        [masked] = [tensor for tensor in model.graph.initializer if tensor.name == "masked"]
+        masked.CopyFrom(onnx.numpy_helper.from_array(np.array(0, np.float32), "masked"))
+
+    rewrite(copy, unmask)
+    assert "does not mask padding" in refused(copy)
 
 
 def test_a_model_that_is_none(copy: Path) -> None:
