@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from service.errors import HeadTooLarge, NotHttp, ServiceError
+from service.shedding import Shedder
 
 HEAD_BYTES = 64 * 1024
 """Of a request line with its headers; browsers and proxies send at most a quarter of it."""
@@ -27,13 +28,17 @@ class Protocol(HttpToolsProtocol):
     _head = 0
     """Bytes received since a head, or a piece of a body, was last complete."""
     _timer: asyncio.TimerHandle | None = None
+    _is_shed = False
+    """Whether the request whose body comes was refused with its head."""
 
-    def __init__(self, *about: Any, on_lost: Callable[[], None]) -> None:
+    def __init__(self, *about: Any, shedder: Shedder, on_lost: Callable[[], None]) -> None:
         """Args:
         about: for uvicorn's.
+        shedder: refuses requests by their heads.
         on_lost: called once it has ended.
         """
         super().__init__(*about)
+        self._shedder = shedder
         self._on_lost = on_lost
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -57,19 +62,43 @@ class Protocol(HttpToolsProtocol):
             self._await_head()
 
     def on_headers_complete(self) -> None:
-        """Hand the request over."""
+        """Hand the request over, or refuse it."""
         self._head = 0
         self._stop_waiting()
-        super().on_headers_complete()
+        refusal = self._shed() if self._goes_on() else None
+        self._is_shed = refusal is not None
+        if refusal is None:
+            super().on_headers_complete()
+        else:
+            self.transport.write(refusal)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
         self._head = 0
-        super().on_body(body)
+        if not self._is_shed:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Take the end of a request."""
+        if not self._is_shed:
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP as any other error is answered."""
         self._refuse(NotHttp(msg))
+
+    def _goes_on(self) -> bool:
+        """Whether the connection stays as it is, and the answer to this request is the next."""
+        return (
+            not self._works()
+            and not self.expect_100_continue
+            and self.parser.should_keep_alive()
+            and not self.parser.should_upgrade()
+        )
+
+    def _shed(self) -> bytes | None:
+        defaults = self.server_state.default_headers
+        return self._shedder.refusal(self.parser.get_method(), self.url, self.headers, defaults)
 
     def _works(self) -> bool:
         """Whether a request is being answered."""

@@ -23,7 +23,7 @@ from service.errors import (
     TooLarge,
     Unavailable,
 )
-from service.exchange import Json, parse, read_json_body
+from service.exchange import Json, length_of, parse, read_json_body
 from service.inference.batcher import Job, queue_full
 from service.openapi import (
     EXAMPLE_ANSWER,
@@ -110,7 +110,7 @@ async def _read(request: Request, service: Service) -> bytes | bytearray:
     """Read the body, unless it is known already that nothing can be done with it."""
     if not service.lifecycle.warm:
         raise Unavailable("the models are warming up; ask /readyz", {"Retry-After": "1"})
-    if service.engine.batcher.full:
+    if service.engine.batcher.lacks_room(length_of(request.scope["headers"])):
         raise queue_full()
     settings = service.settings
     return await read_json_body(request.scope, request.receive, settings.max_body, settings.timeout)

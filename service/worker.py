@@ -25,6 +25,7 @@ from service.logs import start_logging
 from service.protocol import Protocol
 from service.samples import Samples
 from service.settings import Settings
+from service.shedding import Shedder
 from service.state import Service
 
 GARBAGE = 10_000
@@ -45,9 +46,11 @@ class Server(uvicorn.Server):
         config: uvicorn.Config,
         listener: socket.socket,
         turn: Turn,
+        shedder: Shedder,
         on_listening: Callable[[], None],
     ) -> None:
         super().__init__(config)
+        self._shedder = shedder
         self._acceptor = Acceptor(listener, self._make_protocol, turn)
         self._on_listening = on_listening
 
@@ -78,6 +81,7 @@ class Server(uvicorn.Server):
             self.config,
             self.server_state,
             self.lifespan.state,
+            shedder=self._shedder,
             on_lost=self._acceptor.forget,
         )
 
@@ -126,7 +130,9 @@ async def _serve(
         backlog=2048,
         timeout_graceful_shutdown=int(settings.timeout) + 1,
     )
-    server = Server(config, listener, turn, on_listening=lambda: channel.send("listening"))
+    server = Server(
+        config, listener, turn, Shedder(service), on_listening=lambda: channel.send("listening")
+    )
     draining: list[asyncio.Task[None]] = []
 
     def stop() -> None:

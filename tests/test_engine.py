@@ -179,7 +179,7 @@ def test_the_queue_is_bounded_and_says_so_at_once() -> None:
         busy = await hold(engine, fake)
         large = asyncio.create_task(ask(engine, *["x" * 40] * 50))
         await asyncio.sleep(0)
-        assert engine.batcher.full, "an empty queue admits a job of any size"
+        assert engine.batcher.lacks_room(0), "an empty queue admits a job of any size"
         with pytest.raises(QueueFull) as refusal:
             await ask(engine, "a")
         assert refusal.value.headers == {"Retry-After": "1"}

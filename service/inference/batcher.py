@@ -15,6 +15,11 @@ from model.classifier import Classifier, Explain, Prediction
 from model.errors import TextError
 from service.errors import QueueFull, ServiceError
 
+NO_TEXT = 256
+"""Bytes of a body that may be something else than text."""
+ALL_BUT_FULL = 4096
+"""Tokens that a queue has room for which is taken for full by large requests."""
+
 Outcome = Prediction | TextError | ServiceError
 
 
@@ -74,10 +79,14 @@ class Batcher:
         self._bell = threading.Lock()
         self._bell.acquire()
 
-    @property
-    def full(self) -> bool:
-        """Whether nothing more can be admitted at present."""
-        return self.waiting >= self._max_tokens
+    def lacks_room(self, body: int) -> bool:
+        """Whether a request will find no room, as its body's bytes tell before it is read.
+
+        Four are taken for a token. As long texts are cut, no body is taken for more than a queue
+        that is all but full has room for.
+        """
+        tokens = min(max(1, (body - NO_TEXT) // 4), ALL_BUT_FULL)
+        return self.waiting > 0 and self.waiting + tokens > self._max_tokens
 
     def put(self, job: Job) -> None:
         """Admit a job, or raise `QueueFull`. An empty queue admits a job of any size."""
