@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from math import isfinite
 from typing import Any, TypeVar
@@ -46,8 +46,8 @@ async def read_json_body(
         DeadlineExceeded: it has not come within `seconds`.
         ClientGone: the client hung up.
     """
-    headers = scope["headers"]
-    content_type = next((value for name, value in headers if name == b"content-type"), b"")
+    headers = dict(scope["headers"])
+    content_type = headers.get(b"content-type", b"")
     if content_type != b"application/json" and not _is_json(content_type):
         raise NotJsonType("send the body as Content-Type: application/json, in UTF-8")
     if length_of(headers) > limit:
@@ -66,9 +66,9 @@ async def read_json_body(
         timer.cancel()
 
 
-def length_of(headers: Iterable[tuple[bytes, bytes]]) -> int:
+def length_of(headers: Mapping[bytes, bytes]) -> int:
     """Bytes of a body, as its head tells them; 0 where it does not."""
-    length = next((value for name, value in headers if name == b"content-length"), b"")
+    length = headers.get(b"content-length", b"")
     return int(length[:20]) if length.isdigit() else 0
 
 

@@ -65,7 +65,7 @@ class Protocol(HttpToolsProtocol):
         """Hand the request over, or refuse it."""
         self._head = 0
         self._stop_waiting()
-        refusal = self._shed() if self._goes_on() else None
+        refusal = self._shed() if self._shedder.must_look and self._goes_on() else None
         self._is_shed = refusal is not None
         if refusal is None:
             super().on_headers_complete()

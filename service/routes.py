@@ -110,7 +110,8 @@ async def _read(request: Request, service: Service) -> bytes | bytearray:
     """Read the body, unless it is known already that nothing can be done with it."""
     if not service.lifecycle.warm:
         raise Unavailable("the models are warming up; ask /readyz", {"Retry-After": "1"})
-    if service.engine.batcher.lacks_room(length_of(request.scope["headers"])):
+    batcher = service.engine.batcher
+    if batcher.is_crowded and batcher.lacks_room(length_of(dict(request.scope["headers"]))):
         raise queue_full()
     settings = service.settings
     return await read_json_body(request.scope, request.receive, settings.max_body, settings.timeout)

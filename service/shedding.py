@@ -4,7 +4,6 @@ Offered ten times what it can do, a worker says no ten times as often as yes. Th
 framework, and to read a body of many texts, would take a tenth of its time.
 """
 
-import sys
 import time
 from collections.abc import Sequence
 
@@ -29,6 +28,11 @@ class Shedder:
         lines = [b"%b: %b\r\n" % header for header in (*reply.raw_headers, NOSNIFF)]
         self._rest = b"".join(lines) + b"\r\n" + bytes(reply.body)
 
+    @property
+    def must_look(self) -> bool:
+        """Whether there may be something to refuse."""
+        return self._service.engine.batcher.is_crowded
+
     def refusal(
         self, method: bytes, url: bytes, headers: Headers, default_headers: Headers
     ) -> bytes | None:
@@ -37,13 +41,12 @@ class Shedder:
         They see it where there may be room, and where something else comes before a full queue: a
         key to check, models that warm up, a connection to close.
         """
-        batcher, lifecycle = self._service.engine.batcher, self._service.lifecycle
-        if not batcher.lacks_room(sys.maxsize):
-            return None
-        path = PATHS.get(url)
+        path, lifecycle = PATHS.get(url), self._service.lifecycle
         if path is None or method != b"POST" or self._guarded:
             return None
-        if not lifecycle.warm or lifecycle.draining or not batcher.lacks_room(length_of(headers)):
+        if not lifecycle.warm or lifecycle.draining:
+            return None
+        if not self._service.engine.batcher.lacks_room(length_of(dict(headers))):
             return None
         self._service.metrics.record_request(path, 429, "", time.perf_counter())
         first = b"".join(b"%b: %b\r\n" % header for header in default_headers)

@@ -79,6 +79,11 @@ class Batcher:
         self._bell = threading.Lock()
         self._bell.acquire()
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether a large request finds no room."""
+        return self.waiting > 0 and self.waiting + ALL_BUT_FULL > self._max_tokens
+
     def lacks_room(self, body: int) -> bool:
         """Whether a request will find no room, as its body's bytes tell before it is read.
 

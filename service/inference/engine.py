@@ -6,7 +6,6 @@ Its threads are the only ones that run a network. All else here is done on the e
 import asyncio
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
@@ -156,12 +155,13 @@ class Engine:
             self.failing.add(name)
         elif report.works:
             self.failing.discard(name)
-        for job, texts in Counter(job for job, _ in batch).items():
+        for job in dict.fromkeys(job for job, _ in batch):
             if not job.finished:
                 job.stages.queue = report.started - job.arrived
             job.stages.tokenize += report.tokenize
             job.stages.inference += report.inference
-            job.finished += texts
+        for job, _ in batch:
+            job.finished += 1
             if job.finished == len(job.texts) and not job.future.done():
                 job.future.set_result(None)
         self.on_batch(report)
