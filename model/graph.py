@@ -23,8 +23,8 @@ from model.session import INPUT, OUTPUTS
 OPSET = 23
 """The first that has attention.
 
-The next one's may be told how many keys there are instead of which, and is quicker, but onnxruntime
-1.24 leaves that out, says nothing and takes padding for text.
+The next one's may be told how many keys there are instead of which, and is 2 to 9 % quicker, but
+onnxruntime 1.24.4 leaves that out, says nothing and takes padding for text.
 """
 
 

@@ -102,7 +102,7 @@ class Network(nn.Module):
             y = block(y, mask)
         context = self.norm(y)
         handed, attention = self.pooling(x, context, mask)  # (B, T, D), 0 at padding; (B, T)
-        # The logits do not wait for the contributions, which not every request asks for.
+        # In training the logits do not wait for the contributions, which nothing asks for there.
         logits = self.head(handed.sum(dim=1))
         contributions = handed @ self.head.weight.T  # (B, T, C)
         hints = self.hint(context) if self.hint is not None and self.training else None

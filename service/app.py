@@ -20,7 +20,7 @@ from service.metrics import Metrics
 from service.openapi import describe
 from service.operations import operations
 from service.pages import mount_pages
-from service.routes import classify, classify_batch, routes
+from service.routes import EXPRESS, routes
 from service.settings import Settings
 from service.state import Service
 
@@ -73,7 +73,7 @@ def create_app(
         app.build_middleware_stack(),
         service,
         settings.api_keys(),
-        {"/classify": classify, "/classify/batch": classify_batch},
+        EXPRESS,
     )
     return app
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
-from starlette.types import Receive, Scope
+from starlette.types import Receive
 
 from service.errors import (
     ClientGone,
@@ -35,23 +35,34 @@ _LATE = "the body is late"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-async def read_json_body(
-    scope: Scope, receive: Receive, limit: int, seconds: float
-) -> bytes | bytearray:
-    """Read a JSON request's body.
+def length_of(headers: Mapping[bytes, bytes]) -> int:
+    """Bytes of a body, as its head tells them; 0 where it does not."""
+    length = headers.get(b"content-length", b"")
+    return int(length[:20]) if length.isdigit() else 0
+
+
+def check_head(headers: Mapping[bytes, bytes], limit: int) -> None:
+    """See whether a body can be read at all.
 
     Raises:
         NotJsonType: the content type is missing or another.
-        TooLarge: it has more than `limit` bytes; the rest is not read.
-        DeadlineExceeded: it has not come within `seconds`.
-        ClientGone: the client hung up.
+        TooLarge: it will have more than `limit` bytes.
     """
-    headers = dict(scope["headers"])
     content_type = headers.get(b"content-type", b"")
     if content_type != b"application/json" and not _is_json(content_type):
         raise NotJsonType("send the body as Content-Type: application/json, in UTF-8")
     if length_of(headers) > limit:
         raise _too_large(limit)
+
+
+async def read_body(receive: Receive, limit: int, seconds: float) -> bytes | bytearray:
+    """Read a request's body.
+
+    Raises:
+        TooLarge: it has more than `limit` bytes; the rest is not read.
+        DeadlineExceeded: it has not come within `seconds`.
+        ClientGone: the client hung up.
+    """
     # As asyncio.timeout does it, at a third of its cost: each request comes by here.
     task = asyncio.current_task()
     assert task is not None
@@ -64,12 +75,6 @@ async def read_json_body(
         raise DeadlineExceeded("the body took longer than --timeout allows") from None
     finally:
         timer.cancel()
-
-
-def length_of(headers: Mapping[bytes, bytes]) -> int:
-    """Bytes of a body, as its head tells them; 0 where it does not."""
-    length = headers.get(b"content-length", b"")
-    return int(length[:20]) if length.isdigit() else 0
 
 
 async def _read(receive: Receive, limit: int) -> bytes | bytearray:

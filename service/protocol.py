@@ -19,7 +19,8 @@ from service.shedding import Shedder
 HEAD_BYTES = 64 * 1024
 """Of a request line with its headers; browsers and proxies send at most a quarter of it."""
 HEAD_SECONDS = 30.0
-"""From connecting, or from the first byte of a request, to the end of its head."""
+"""From connecting, from a request that was shed, or from the first byte of another, to the end of a
+head."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -65,7 +66,7 @@ class Protocol(HttpToolsProtocol):
         """Hand the request over, or refuse it."""
         self._head = 0
         self._stop_waiting()
-        refusal = self._shed() if self._shedder.must_look and self._goes_on() else None
+        refusal = self._shed() if self._goes_on() else None
         self._is_shed = refusal is not None
         if refusal is None:
             super().on_headers_complete()
@@ -80,7 +81,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Take the end of a request."""
-        if not self._is_shed:
+        if self._is_shed:
+            self._is_shed = False
+        else:
             super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -88,10 +91,13 @@ class Protocol(HttpToolsProtocol):
         self._refuse(NotHttp(msg))
 
     def _goes_on(self) -> bool:
-        """Whether the connection stays as it is, and the answer to this request is the next."""
+        """Whether the connection stays as it is, the answer to this request is the next, and the
+        client reads.
+        """
         return (
             not self._works()
-            and not self.expect_100_continue
+            and not self.flow.write_paused
+            and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
             and not self.parser.should_upgrade()
         )
@@ -115,6 +121,9 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, error: ServiceError) -> None:
         if self.transport.is_closing():
+            return
+        if self._is_shed:  # it has its answer
+            self.transport.close()
             return
         problem: dict[str, Any] = error.problem()
         body = msgspec.json.encode(problem)

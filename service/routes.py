@@ -23,7 +23,7 @@ from service.errors import (
     TooLarge,
     Unavailable,
 )
-from service.exchange import Json, length_of, parse, read_json_body
+from service.exchange import Json, check_head, length_of, parse, read_body
 from service.inference.batcher import Job, queue_full
 from service.openapi import (
     EXAMPLE_ANSWER,
@@ -106,15 +106,19 @@ async def classify_batch(request: Request) -> Response:
     return Json(_name(model) | {"results": results})
 
 
+EXPRESS = {"/classify": classify, "/classify/batch": classify_batch}
+"""What answers a POST to a path without the framework."""
+
+
 async def _read(request: Request, service: Service) -> bytes | bytearray:
     """Read the body, unless it is known already that nothing can be done with it."""
     if not service.lifecycle.warm:
         raise Unavailable("the models are warming up; ask /readyz", {"Retry-After": "1"})
-    batcher = service.engine.batcher
-    if batcher.is_crowded and batcher.lacks_room(length_of(dict(request.scope["headers"]))):
+    settings, headers = service.settings, dict(request.scope["headers"])
+    check_head(headers, settings.max_body)
+    if service.engine.batcher.lacks_room(length_of(headers)):
         raise queue_full()
-    settings = service.settings
-    return await read_json_body(request.scope, request.receive, settings.max_body, settings.timeout)
+    return await read_body(request.receive, settings.max_body, settings.timeout)
 
 
 def _check_texts(texts: list[Any], limit: int) -> None:

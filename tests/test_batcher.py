@@ -77,3 +77,18 @@ def test_tokens_are_estimated_before_any_work() -> None:
     assert estimate_tokens("word " * 8, 100) == 11
     assert estimate_tokens("好" * 8, 100) == 8
     assert estimate_tokens("x" * 10_000, 100) == 100
+
+
+@pytest.mark.parametrize("size", [160, 65536])
+def test_only_a_queue_that_is_all_but_full_refuses_by_a_length(
+    loop: asyncio.AbstractEventLoop, size: int
+) -> None:
+    batcher = Batcher(size, budget=1000)
+    fake = FakeClassifier()
+    assert not batcher.lacks_room(10**9), "an empty queue admits a job of any size"
+    while batcher.waiting < size * 15 // 16:
+        assert not batcher.lacks_room(10**9), "a long text may be cut"
+        batcher.put(job_of(loop, ["x" * 36], fake))  # 10 tokens
+    batcher.put(job_of(loop, ["x" * 36] * ((size - batcher.waiting) // 10), fake))
+    assert batcher.lacks_room(10**9)
+    assert not batcher.lacks_room(0) or batcher.waiting == size

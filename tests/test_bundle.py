@@ -113,11 +113,26 @@ def test_tensors_that_do_not_fit(copy: Path) -> None:
     assert "lacks the output" in refused(copy)
 
 
-def test_a_model_that_takes_padding_for_text(copy: Path) -> None:
-    def unmask(model: onnx.ModelProto) -> None:
-        [masked] = [tensor for tensor in model.graph.initializer if tensor.name == "masked"]
-        masked.CopyFrom(onnx.numpy_helper.from_array(np.array(0, np.float32), "masked"))
+def unmask_pooling(model: onnx.ModelProto) -> None:
+    [masked] = [tensor for tensor in model.graph.initializer if tensor.name == "masked"]
+    masked.CopyFrom(onnx.numpy_helper.from_array(np.array(0, np.float32), "masked"))
 
+
+def unmask_attention(model: onnx.ModelProto) -> None:
+    """In a network for which much depends on what stands beside a token."""
+    [attention] = [node for node in model.graph.node if node.op_type == "Attention"]
+    del attention.input[3]
+    for tensor in model.graph.initializer:
+        if tensor.name in ("gate_weight", "head_weight", "join_weight0"):
+            weight = onnx.numpy_helper.to_array(tensor)
+            random = np.random.default_rng(0).normal(size=weight.shape).astype(np.float32)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(random, tensor.name))
+
+
+@pytest.mark.parametrize("unmask", [unmask_pooling, unmask_attention])
+def test_a_model_that_takes_padding_for_text(
+    copy: Path, unmask: Callable[[onnx.ModelProto], None]
+) -> None:
     rewrite(copy, unmask)
     assert "does not mask padding" in refused(copy)
 

@@ -35,20 +35,26 @@ def test_it_says_what_the_routes_say(tmp_path: Path) -> None:
         service: Any = client.app.state.service  # type: ignore[attr-defined]
         shedder = Shedder(service)
 
-        def shed(method: bytes = b"POST", url: bytes = b"/classify", length: int = 9) -> Any:
-            return shedder.refusal(method, url, [(b"content-length", b"%d" % length)], DATE)
+        def shed(
+            method: bytes = b"POST", url: bytes = b"/classify", length: int = 9, **more: bytes
+        ) -> Any:
+            headers = {b"content-type": b"application/json", b"content-length": b"%d" % length}
+            headers |= {name.encode().replace(b"_", b"-"): value for name, value in more.items()}
+            return shedder.refusal(method, url, [*headers.items()], DATE)
 
-        assert shed(length=10**9) is None, "an empty queue admits a job of any size"
+        limit = service.settings.max_body
+        assert shed(length=limit) is None, "an empty queue admits a job of any size"
         fake.open.clear()
         fake.running.clear()
         pool.submit(ask, client, "abc")
         wait_for(fake.running.is_set)
-        pool.submit(ask_all, client, *["x" * 199] * 180)
+        pool.submit(ask_all, client, *["x" * 199] * 188)
         wait_for(lambda: service.engine.batcher.waiting)
-        assert service.engine.batcher.waiting == 180 * 50
-        assert shed(length=4000) is None, "there is room"
-        assert shed(length=5000) is not None
-        pool.submit(ask_all, client, *["x" * 199] * 20)
+        assert service.engine.batcher.waiting == 188 * 50
+        assert shed(length=2000) is None, "there is room"
+        assert shed(length=4000) is not None
+        assert shed(length=limit) is not None
+        pool.submit(ask_all, client, *["x" * 199] * 12)
         wait_for(lambda: service.engine.batcher.waiting == 10_000)
         for url in (b"/classify", b"/classify/batch"):
             found, expected = parsed(shed(url=url)), ask(client, "a")
@@ -56,12 +62,19 @@ def test_it_says_what_the_routes_say(tmp_path: Path) -> None:
             assert dict(found.headers) == {"date": "today", **expected.headers}
         for method, other in [(b"GET", b"/classify"), (b"POST", b"/classify?a"), (b"POST", b"/")]:
             assert shed(method, other) is None
-        assert 'heed_refusals_total{kind="queue_full"} 5.0' in client.get("/metrics").text
-        service.lifecycle.draining = True
-        assert shed() is None
-        service.lifecycle.draining = False
+        assert shed(length=limit + 1) is None, "413 comes first"
+        assert shed(content_type=b"text/plain") is None, "415 comes first"
+        assert shed(expect=b"100-continue") is None
+        assert 'heed_refusals_total{kind="queue_full"} 6.0' in client.get("/metrics").text
+        for name, value in (("draining", True), ("warm", False)):
+            before = getattr(service.lifecycle, name)
+            setattr(service.lifecycle, name, value)
+            assert shed() is None
+            setattr(service.lifecycle, name, before)
         service.settings = service.settings.model_copy(update={"api_keys_file": keys})
-        assert Shedder(service).refusal(b"POST", b"/classify", [], DATE) is None
+        assert shed() is not None
+        shedder = Shedder(service)
+        assert shed() is None, "its key is looked at first"
         fake.open.set()
 
 

@@ -17,8 +17,8 @@ from service.errors import QueueFull, ServiceError
 
 NO_TEXT = 256
 """Bytes of a body that may be something else than text."""
-ALL_BUT_FULL = 4096
-"""Tokens that a queue has room for which is taken for full by large requests."""
+SPARE = 16
+"""A queue with less than one in so many of its tokens free is taken for full by large requests."""
 
 Outcome = Prediction | TextError | ServiceError
 
@@ -79,19 +79,15 @@ class Batcher:
         self._bell = threading.Lock()
         self._bell.acquire()
 
-    @property
-    def is_crowded(self) -> bool:
-        """Whether a large request finds no room."""
-        return self.waiting > 0 and self.waiting + ALL_BUT_FULL > self._max_tokens
-
     def lacks_room(self, body: int) -> bool:
         """Whether a request will find no room, as its body's bytes tell before it is read.
 
-        Four are taken for a token. As long texts are cut, no body is taken for more than a queue
-        that is all but full has room for.
+        Four are taken for a token. That may be too few for a token, and long texts are cut, so a
+        request is only refused unread by a queue that is all but full.
         """
-        tokens = min(max(1, (body - NO_TEXT) // 4), ALL_BUT_FULL)
-        return self.waiting > 0 and self.waiting + tokens > self._max_tokens
+        waiting = self.waiting  # which a thread may lower meanwhile
+        tokens = max(1, min((body - NO_TEXT) // 4, self._max_tokens // SPARE))
+        return waiting > 0 and waiting + tokens > self._max_tokens
 
     def put(self, job: Job) -> None:
         """Admit a job, or raise `QueueFull`. An empty queue admits a job of any size."""
