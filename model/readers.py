@@ -35,7 +35,7 @@ def _read_delimited(
                     continue  # an empty line
                 elif len(record) != len(columns):
                     raise DataError(
-                        f"{path}, row {row}: {len(record)} fields where the header has "
+                        f"{path}, row {row}: fields: {len(record)}, where the header has "
                         f"{len(columns)}; put quotes around a field that holds the separator"
                     )
                 else:
