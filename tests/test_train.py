@@ -107,7 +107,7 @@ def test_unbalanced_labels_text_labels_columns_and_curves(tmp_path: Path) -> Non
     assert list((tmp_path / "curves").glob("events*"))
 
 
-@pytest.mark.parametrize(("labels", "halves"), [(1500, 2), (MOST_LABELS + 1, 1)])
+@pytest.mark.parametrize(("labels", "halves"), [(600, 2), (MOST_LABELS + 1, 1)])
 def test_many_labels(tmp_path: Path, labels: int, halves: int) -> None:
     """Beyond a number of them the network stands alone; up to it nothing warns."""
     rows = [(f"word{n % 70} thing{n // 70} more{k}", f"{n}") for n in range(labels) for k in "abc"]
