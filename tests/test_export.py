@@ -1,4 +1,4 @@
-"""PyTorch = ONNX, and what the contract says of the graph's numbers."""
+"""PyTorch = ONNX, what the contract says of its numbers, and `heed export`."""
 
 import copy
 import shutil
@@ -10,21 +10,16 @@ import numpy as np
 import onnx
 import pytest
 import torch
-import torch.nn.functional as F
 
 from model.bundle import Bundle
-from model.calibrate import Mixture
 from model.checkpoint import NGRAMS, Checkpoint
 from model.classifier import Classifier
-from model.counts import NOBODY
 from model.data import read_labelled
 from model.errors import DataError, InferenceError
 from model.export import ShippedNetwork, check_parity
 from model.faithfulness import Subject
 from model.gradients import integrate, load_network
-from model.graph import OPSET, to_onnx
 from model.network import Network, NetworkConfig
-from model.ngrams import TAGS, Ngrams, NgramSizes, key_of, place_of
 from model.pipeline import export_checkpoint
 from tests.command import ROOT, heed
 
@@ -110,33 +105,6 @@ def test_numbers_of_every_text(classifier: Classifier, texts: list[str]) -> None
         assert np.abs(less.logits - found.logits).max() < 1e-5
 
 
-def test_padding_is_exactly_zero(trained: Path) -> None:
-    import onnxruntime as ort
-
-    session = ort.InferenceSession(Bundle.load(trained).model)
-    limit = Bundle.load(trained).config.max_tokens
-    ids = np.ones((limit, limit), dtype=np.int64)
-    ids[np.triu_indices(limit, 1)] = 0  # row n has n + 1 tokens
-    _, attention, contributions = session.run(None, {"input_ids": ids})
-    assert (attention[ids == 0] == 0).all()
-    assert (contributions[ids == 0] == 0).all()
-
-
-def test_the_graph(trained: Path) -> None:
-    model = onnx.load_from_string(Bundle.load(trained).model)
-    assert [(o.domain, o.version) for o in model.opset_import] == [("", OPSET)]
-    assert not model.functions
-    dims = [
-        [d.dim_param or d.dim_value for d in each.type.tensor_type.shape.dim]
-        for each in (*model.graph.input, *model.graph.output)
-    ]
-    assert dims == [["batch", "tokens"], ["batch", 2], ["batch", "tokens"], ["batch", "tokens", 2]]
-    tables = [t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT8]
-    assert sorted(tables) == ["ngram_table", "table"]
-    readers = [node.op_type for node in model.graph.node if {*tables} & {*node.input}]
-    assert readers == ["Gather"] * 2  # only a text's rows are turned back into floats
-
-
 def test_nothing_of_the_machine_is_in_the_files(trained: Path) -> None:
     model = onnx.load_from_string((trained / "model.onnx").read_bytes())
     nodes = [node for node in model.graph.node if node.metadata_props or node.doc_string]
@@ -144,79 +112,6 @@ def test_nothing_of_the_machine_is_in_the_files(trained: Path) -> None:
     assert not model.metadata_props
     for word in (str(ROOT), sys.prefix, "site-packages", ".py"):
         assert word.encode() not in (trained / "model.onnx").read_bytes()
-
-
-@pytest.mark.parametrize(("blocks", "max_tokens"), [(0, 1), (2, 7)])
-def test_other_sizes(blocks: int, max_tokens: int) -> None:
-    import onnxruntime as ort
-
-    sizes = NetworkConfig(
-        vocabulary=50, classes=5, max_tokens=max_tokens, width=6, heads=2, blocks=blocks,
-    )  # fmt: skip
-    network = ShippedNetwork(Network(sizes))
-    session = ort.InferenceSession(to_onnx(network))
-    for batch in (1, 3):
-        ids = torch.randint(1, 50, (batch, max_tokens))
-        with torch.no_grad():
-            wanted = network(ids)
-        found = session.run(None, {"input_ids": ids.numpy()})
-        assert np.abs(found[0] - wanted.logits.numpy()).max() < 1e-5
-        assert np.abs(found[2] - wanted.contributions.numpy()).max() < 1e-5
-
-
-@pytest.mark.parametrize(
-    ("classes", "lengths", "longest"),
-    [(3, None, 2), (3, None, 3), (3, (2.0, 5.0), 2), (3, (2.0, 5.0), 3), (30_000, None, 3)],
-)
-def test_a_bag_in_the_graph(
-    classes: int, lengths: tuple[float, float] | None, longest: int
-) -> None:
-    """Texts shorter than the short, longer than the long, and in between; padded and not.
-
-    With 30,000 classes not every token has a row.
-    """
-    import onnxruntime as ort
-
-    torch.manual_seed(1)
-    bag = Ngrams(NgramSizes(50, classes, lengths, longest))
-    bag.rows.copy_(torch.arange(50) % bag.sizes.tokens)
-    bag.table.random_(-127, 128)
-    bag.table[0] = 0
-    bag.scale.uniform_(0.01, 0.1)
-    bag.bias.normal_()
-    ids = torch.randint(1, 50, (4, 9)) * (torch.arange(9) < torch.tensor([[1], [3], [5], [9]]))
-    bag.tags.fill_(NOBODY)
-    of_tokens = bag.say(ids)
-    before = F.pad(ids, (1, 0))[:, :-1]
-    keys = [key_of(before, ids), key_of(before, ids, F.pad(before, (1, 0))[:, :-1])]
-    for key in keys[: longest - 1]:  # half of the pairs, and half of the triples, have a row
-        owners = key[ids != 0][::2]
-        bag.tags[place_of(owners, len(bag.tags))] = (owners % TAGS).to(torch.uint8)
-    assert 0.2 < (bag.say(ids) != of_tokens)[ids != 0].float().mean() < 0.9
-    sizes = NetworkConfig(vocabulary=50, classes=classes, max_tokens=9, width=8, heads=2)
-    trained, bags = Network(sizes), bag.bags
-    assert bags == (1 if lengths is None else 2)
-    mixture = Mixture((0.7, 0.2)[:bags], (1.3, 0.4)[:bags], 0.6)
-    network = ShippedNetwork(trained, bag, mixture)
-    session = ort.InferenceSession(to_onnx(network))
-    with torch.no_grad():
-        wanted = network(ids)
-    logits, _, contributions = session.run(None, {"input_ids": ids.numpy()})
-    np.testing.assert_allclose(logits, wanted.logits, atol=1e-5)
-    np.testing.assert_allclose(contributions, wanted.contributions, atol=1e-5)
-    bias = network.head.bias.detach().numpy()
-    np.testing.assert_allclose(logits, contributions.sum(axis=1) + bias, atol=1e-5)
-    assert (contributions[ids == 0] == 0).all()
-    # The shortest text is all of the first bag's, the longest all of the last's.
-    for row, place in ((0, 0), (3, -1)):
-        one = trained.eval()(ids[row : row + 1]).logits - trained.head.bias
-        only = np.eye(bags)[place].tolist()
-        said = (
-            mixture.network[place] * one + mixture.ngrams[place] * bag.times(only)(ids).logits[row]
-        )
-        wanted_alone = (said - said.mean(dim=1, keepdim=True)).detach().numpy()[0]
-        found_alone = logits[row] - bias
-        np.testing.assert_allclose(found_alone - found_alone.mean(), wanted_alone, atol=0.05)
 
 
 def test_gradients_of_both_halves_add_up(shipped: ShippedNetwork) -> None:
