@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from service.errors import HeadTooLarge, NotHttp, ServiceError
+from service.parser import Parser
 from service.shedding import Shedder
 
 HEAD_BYTES = 64 * 1024
@@ -24,8 +25,11 @@ head."""
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection, see `service.parser.Connection`."""
 
+    begun = 0
+    ended = 0
+    put_off: bytes | None = None
     _head = 0
     """Bytes received since a head, or a piece of a body, was last complete."""
     _timer: asyncio.TimerHandle | None = None
@@ -39,6 +43,7 @@ class Protocol(HttpToolsProtocol):
         on_lost: called once it has ended.
         """
         super().__init__(*about)
+        self.parser = Parser(self)
         self._shedder = shedder
         self._on_lost = on_lost
 
@@ -62,9 +67,17 @@ class Protocol(HttpToolsProtocol):
         elif self._timer is None and not self._works():
             self._await_head()
 
+    def on_message_begin(self) -> None:
+        """Take the begin of a request."""
+        self.begun += 1
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
-        """Hand the request over, or refuse it."""
+        """Hand the request over, or refuse it; or put it off, see `Parser`."""
         self._head = 0
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self.put_off = self._without_offer()
+            return
         self._stop_waiting()
         refusal = self._shed() if self._goes_on() else None
         self._is_shed = refusal is not None
@@ -81,6 +94,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Take the end of a request."""
+        self.ended += 1
+        if self.put_off is not None:
+            return
         if self._is_shed:
             self._is_shed = False
         else:
@@ -99,8 +115,14 @@ class Protocol(HttpToolsProtocol):
             and not self.flow.write_paused
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
-            and not self.parser.should_upgrade()
         )
+
+    def _without_offer(self) -> bytes:
+        """The head that has come, less what offers another protocol."""
+        first = self.parser.get_method(), self.url, self.parser.get_http_version().encode()
+        kept = (header for header in self.headers if header[0] != b"upgrade")
+        lines = b"".join(b"%b: %b\r\n" % header for header in kept)
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (*first, lines)
 
     def _shed(self) -> bytes | None:
         defaults = self.server_state.default_headers
@@ -121,6 +143,10 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, error: ServiceError) -> None:
         if self.transport.is_closing():
+            return
+        if self._works() and not self.cycle.more_body:  # what came before is answered first
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
             return
         if self._is_shed:  # it has its answer
             self.transport.close()

@@ -30,12 +30,17 @@ class ShedsByPath(Shedder):
 
 
 async def says_200(scope: Scope, receive: Receive, send: Send) -> None:
-    """An app that reads a request to its end."""
-    while (await receive()).get("more_body"):
-        pass
-    headers = [(b"content-length", b"0")]
+    """An app that reads a request to its end, and says what it was."""
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    said = b"%b %b %b" % (scope["method"].encode(), scope["raw_path"], body)
+    headers = [(b"content-length", b"%d" % len(said))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body"})
+    await send({"type": "http.response.body", "body": said})
 
 
 @asynccontextmanager
@@ -51,7 +56,7 @@ async def connected() -> AsyncGenerator[tuple[asyncio.StreamReader, Any, Protoco
         writer.transport.abort()
 
 
-def statuses(*pieces: bytes) -> list[int]:
+def answers(*pieces: bytes) -> bytes:
     """Send pieces of requests, and end with one that closes the connection."""
 
     async def exchange() -> bytes:
@@ -62,7 +67,12 @@ def statuses(*pieces: bytes) -> list[int]:
             writer.write(b"GET /last HTTP/1.1\r\nConnection: close\r\n\r\n")
             return await reader.read()
 
-    return [int(status) for status in re.findall(rb"HTTP/1\.\d (\d+)", uvloop.run(exchange()))]
+    return uvloop.run(exchange())
+
+
+def statuses(*pieces: bytes) -> list[int]:
+    """Of the answers to these."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.\d (\d+)", answers(*pieces))]
 
 
 SHED = b"POST /shed HTTP/1.1\r\nContent-Length: 4\r\n%b\r\n"
@@ -84,12 +94,41 @@ def test_who_is_served_first_is_answered_first() -> None:
     "head",
     [
         SHED % b"Connection: close\r\n",
-        SHED % b"Connection: upgrade, keep-alive\r\nUpgrade: websocket\r\n",
         (SHED % b"Connection: keep-alive\r\n").replace(b"HTTP/1.1", b"HTTP/1.0"),
     ],
 )
 def test_heads_after_which_the_connection_is_another(head: bytes) -> None:
     assert statuses(head, b"body")[0] == 200
+
+
+OFFER = (
+    b"POST /a HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    b"HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n%b\r\n"
+)
+WHOLE = OFFER % b"Content-Length: 4\r\n" + b"body"
+CHUNKED = OFFER % b"Transfer-Encoding: chunked\r\n" + b"2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n"
+NEXT = b"GET /b HTTP/1.1\r\n\r\n"
+
+
+@pytest.mark.parametrize("offer", [WHOLE, CHUNKED, WHOLE.replace(b"h2c", b"websocket")])
+def test_an_offer_of_another_protocol_is_ignored(offer: bytes) -> None:
+    said = [b"POST /a body", b"GET /b ", b"GET /last "]
+    for pieces in ([offer + NEXT], re.split(rb"(?=bo|\r\n\r\n)", offer + NEXT)):
+        assert re.findall(rb"\r\n\r\n(.*?)(?=HTTP|$)", answers(*pieces)) == said
+    assert statuses(NEXT + offer + offer) == [200] * 4
+    shed = offer.replace(b"/a", b"/shed")
+    assert statuses(shed, NEXT) == [429, 200, 200]
+
+
+def test_a_method_that_nobody_knows_is_one_that_no_route_has() -> None:
+    unknown = b"BREW /pot?a=1 HTTP/1.1\r\n\r\n"
+    for pieces in ([unknown], [NEXT, unknown], [WHOLE, unknown]):
+        assert b"UNLINK /pot " in answers(*pieces)
+    # Behind a request that is not known to end there, or not as a whole, it is no HTTP.
+    assert statuses(NEXT + unknown) == [200], "the first is answered, then the server hangs up"
+    assert statuses(NEXT + b"no request\r\n\r\n") == [200]
+    assert statuses(b"BR", b"EW /pot HTTP/1.1\r\n\r\n") == [400]
+    assert statuses(SHED % b"", unknown[:4] + unknown) == [429, 400]
 
 
 def test_what_is_no_http_behind_a_refusal() -> None:
