@@ -112,11 +112,10 @@ def find_bundles(path: Path) -> dict[str, Bundle]:
     Raises:
         BundleError: there is none, one is refused, or two have the same name.
     """
-    if not path.is_dir():
-        raise BundleError(f"{path}: no such folder; name a bundle or a folder of bundles")
     try:
-        single = (path / CONFIG).exists() or (path / MODEL).exists()
-        folders = [path] if single else sorted(f for f in path.iterdir() if (f / CONFIG).exists())
+        if not path.is_dir():
+            raise BundleError(f"{path}: no such folder; name a bundle or a folder of bundles")
+        folders = [path] if _is_bundle(path) else sorted(filter(_is_bundle, path.iterdir()))
     except OSError as error:
         raise BundleError(f"{error.filename}: cannot be read: {error.strerror}") from error
     if not folders:
@@ -178,6 +177,10 @@ def check_free(path: Path, *, force: bool) -> None:
         )
 
 
+def _is_bundle(path: Path) -> bool:
+    return (path / CONFIG).exists() or (path / MODEL).exists()
+
+
 def _read(path: Path, name: str) -> bytes:
     try:
         return (path / name).read_bytes()
@@ -188,6 +191,7 @@ def _read(path: Path, name: str) -> bytes:
 def _read_config(path: Path) -> BundleConfig:
     try:
         tree = json.loads(_read(path, CONFIG))
+        json.dumps(tree, ensure_ascii=False).encode()  # half of a surrogate pair has no bytes
         if isinstance(tree, dict) and tree.get("format", 1) != 1:
             raise BundleError(
                 f"{path / CONFIG}: format {tree['format']!r} is not 1, the one this Heed reads"
@@ -198,5 +202,5 @@ def _read_config(path: Path) -> BundleConfig:
         place = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         raise BundleError(f"{path / CONFIG}: {place + ': ' if place else ''}{message}") from error
-    except ValueError as error:
-        raise BundleError(f"{path / CONFIG}: not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path / CONFIG}: not JSON that can be read: {error}") from error

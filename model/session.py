@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from model.bundle import Bundle
+from model.bundle import CONFIG, Bundle
 from model.errors import BundleError, DeviceError
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -21,6 +21,8 @@ CPU_BATCH_TOKENS = 768
 """Tokens of one run on the CPU; more leave the caches, gain nothing and take memory."""
 GPU_BATCH_TOKENS = 16384
 """Tokens of one run elsewhere, where a run costs more and a token less."""
+LONGEST_PROBE = 2048
+"""Tokens of the longest text that a network is tried with; more would take a gigabyte."""
 SHORTEST = 16
 """Tokens of the narrowest shape that a GPU is asked to run."""
 
@@ -125,7 +127,7 @@ def _start(
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # fallbacks are reported by us, from what the session says
+    options.log_severity_level = 4  # errors are raised, and fallbacks seen by what the session says
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[Any] = [CPU]
     if device != "cpu" and CUDA in ort.get_available_providers():
@@ -155,10 +157,10 @@ def _load_cuda() -> None:
 
 
 def _check_tensors(bundle: Bundle, session: ort.InferenceSession) -> None:
-    """Run tokens from all of the vocabulary with padding behind them.
+    """Run tokens from all of the vocabulary with padding behind them, and as long a text as may be.
 
-    The shapes must fit the config, and padding change nothing: an onnxruntime or a device that does
-    not know an operator's newer form may leave its mask out and say nothing of it.
+    The shapes and the bias must fit the config, and padding change nothing: an onnxruntime or a
+    device that does not know an operator's newer form may leave its mask out and say nothing of it.
     """
     inputs = {tensor.name: tensor.type for tensor in session.get_inputs()}
     if inputs != {INPUT: "tensor(int64)"}:
@@ -178,8 +180,10 @@ def _check_tensors(bundle: Bundle, session: ort.InferenceSession) -> None:
     try:
         outputs: list[Any] = session.run(OUTPUTS, {INPUT: ids})
         [alone] = session.run(OUTPUTS[:1], {INPUT: text[None]})
+        session.run(OUTPUTS[:1], {INPUT: np.ones((1, min(longest, LONGEST_PROBE)), dtype=np.int64)})
     except Exception as error:  # onnxruntime's own errors share no public base
-        raise BundleError(f"{bundle.path}: the model fails on its own tokens: {error}") from error
+        message = str(error).splitlines()[0]
+        raise BundleError(f"{bundle.path}: the model fails on its own tokens: {message}") from error
     for name, output, shape in zip(OUTPUTS, outputs, shapes, strict=True):
         if output.shape != shape:
             raise BundleError(
@@ -189,6 +193,12 @@ def _check_tensors(bundle: Bundle, session: ort.InferenceSession) -> None:
     logits, attention, contributions = outputs
     moved = np.abs(logits - alone)
     may_move = 0.001 + 0.02 * np.abs(contributions).sum(axis=1)
+    summed = bundle.config.bias + contributions.sum(axis=1)
+    if (np.abs(summed - logits) > may_move).any():
+        raise BundleError(
+            f"{bundle.path}: the model's logits are not the bias of {CONFIG} and the sum of its "
+            "contributions; copy the bundle again"
+        )
     at_padding = (numbers[:, len(text) :] for numbers in (attention, contributions))
     if (moved > may_move).any() or any((np.abs(numbers) > 0).any() for numbers in at_padding):
         raise BundleError(

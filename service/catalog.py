@@ -1,8 +1,8 @@
 """Which models are served: the routes that tell, and the choice that a request makes."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -38,7 +38,10 @@ async def list_models(request: Request) -> Response:
     responses=answers(EXAMPLE_MODEL) | problems(401, 404, 500),
     openapi_extra=GUARDED,
 )
-async def get_model(request: Request, name: str) -> Response:
+async def get_model(
+    request: Request,
+    name: Annotated[str, Path(description="Of a bundle.", examples=["sentiment"])],
+) -> Response:
     """What is known of one bundle."""
     return Json(describe(find(_engine(request), name)))
 

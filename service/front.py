@@ -49,8 +49,8 @@ class Front:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if scope["method"] == "HEAD":  # as GET, of which the server sends no body
-            scope = {**scope, "method": "GET"}
+        if scope["method"] != "POST":
+            scope = _plain(scope)
         scope["heed.arrived"] = arrived = time.perf_counter()
         status = 500
 
@@ -110,6 +110,13 @@ async def _answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
         await respond(error)(scope, receive, send)
         raise
     await response(scope, receive, send)
+
+
+def _plain(scope: Scope) -> Scope:
+    """HEAD as GET, of which the server sends no body; and all of a file, however much was asked."""
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    headers = [header for header in scope["headers"] if header[0] != b"range"]
+    return {**scope, "method": method, "headers": headers}
 
 
 def _refusal() -> Response:

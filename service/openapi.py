@@ -103,9 +103,21 @@ def _ref(schema: Any) -> dict[str, str]:
     return {"$ref": REF.format(model=schema.__name__)}
 
 
+HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": "How to send a key."},
+    429: {"Retry-After": "Seconds after which to try again."},
+    503: {"Retry-After": "Seconds after which to try again, where that is known."},
+}
+"""Of an answer, by its status, and what each says."""
+
+
 def _problem(status: int) -> dict[str, Any]:
     kinds = [kind for kind, code in STATUS.items() if code == status]
     return {
+        "headers": {
+            name: {"description": text, "schema": {"type": "string"}}
+            for name, text in HEADERS.get(status, {}).items()
+        },
         "description": " ".join((kind.__doc__ or "").splitlines()[0] for kind in kinds),
         "content": {
             "application/problem+json": {

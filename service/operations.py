@@ -66,7 +66,8 @@ async def metrics(request: Request) -> Response:
 
 async def _check_inference(service: Service) -> None:
     if service.lifecycle.warm and service.engine.hangs:
-        raise InferenceDown("a run of the network has taken longer than --timeout and goes on")
+        seconds = service.engine.hang_seconds
+        raise InferenceDown(f"a run of the network has taken more than {seconds:g} s and goes on")
     if not await service.engine.works():
         failing = ", ".join(sorted(service.engine.failing))
         raise InferenceDown(f"the network of {failing} fails on every text")

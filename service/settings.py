@@ -83,17 +83,30 @@ class Settings(BaseSettings):
         if self.api_keys_file is None:
             return []
         try:
-            lines = self.api_keys_file.read_text(encoding="utf-8").splitlines()
+            lines = self.api_keys_file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(
                 f"--api-keys-file {self.api_keys_file}: cannot be read: {error}"
             ) from error
         keys = [line.strip() for line in lines if line.strip()]
+        if any(key.startswith("#") for key in keys):  # else anybody could guess it
+            raise SettingsError(
+                f"--api-keys-file {self.api_keys_file}: a line begins with #, which no key may; "
+                "take comments out"
+            )
         if not keys:
             raise SettingsError(
                 f"--api-keys-file {self.api_keys_file}: no key in it; write one a line"
             )
         return keys
+
+
+def cannot_listen(settings: Settings, error: OSError) -> SettingsError:
+    """What to tell of an address that cannot be had."""
+    return SettingsError(
+        f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
+        "choose another with --host or --port"
+    )
 
 
 def flag(name: str) -> str:

@@ -21,7 +21,7 @@ from service.channel import Channel
 from service.logs import start_logging
 from service.processors import warn_of_crowding
 from service.samples import Samples, add_up, without_gauges
-from service.settings import Settings, SettingsError
+from service.settings import Settings, SettingsError, cannot_listen
 
 log = logging.getLogger("heed")
 
@@ -48,10 +48,10 @@ class Worker:
     warm: bool = False
     refusal: str | None = None
     """Why it will not serve, in a sentence for the user."""
-    telling: asyncio.Future[Samples] | None = None
-    """Its metrics, once it has told them."""
+    telling: asyncio.Future[None] | None = None
+    """Done once it has told its metrics."""
     told: Samples = field(default_factory=list)
-    """Its metrics when it was last asked."""
+    """Its metrics as it told them last."""
 
 
 def serve(settings: Settings) -> int:
@@ -163,7 +163,7 @@ class Supervisor:
             elif kind == "told":
                 worker.told = content
                 if worker.telling is not None and not worker.telling.done():
-                    worker.telling.set_result(content)
+                    worker.telling.set_result(None)
 
     async def _collect_for(self, asking: Worker) -> None:
         """Ask every worker for its metrics and send the sum to the one that asks."""
@@ -173,10 +173,12 @@ class Supervisor:
                 worker.telling = asyncio.get_running_loop().create_future()
                 worker.channel.send("tell")
             asked.append(worker.telling)
-        parts = [self._retired]
         if asked:
-            done, _ = await asyncio.wait(asked, timeout=TELL_SECONDS)
-            parts += [future.result() for future in done if not future.cancelled()]
+            await asyncio.wait(asked, timeout=TELL_SECONDS)
+        parts = [self._retired]
+        for worker in self._workers.values():
+            in_time = worker.telling is not None and worker.telling.done()
+            parts.append(worker.told if in_time else without_gauges(worker.told))
         asking.channel.send("collected", add_up(parts))
 
     def _note_warm(self) -> None:
@@ -211,10 +213,9 @@ def _bind(settings: Settings) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
-        raise SettingsError(
-            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
-            "choose another with --host or --port"
-        ) from error
+        raise cannot_listen(settings, error) from error
+    except UnicodeError as error:  # of a name that no host can have
+        raise SettingsError(f"--host {settings.host!r}: is not the name of a host") from error
     return listener
 
 

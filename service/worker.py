@@ -24,7 +24,7 @@ from service.channel import Channel, message
 from service.logs import start_logging
 from service.protocol import Protocol
 from service.samples import Samples
-from service.settings import Settings
+from service.settings import Settings, cannot_listen
 from service.shedding import Shedder
 from service.state import Service
 
@@ -32,6 +32,10 @@ GARBAGE = 10_000
 """New objects between two rounds of the garbage collector; a request leaves next to none."""
 SETTLE_SECONDS = 0.1
 """Between closing the socket and hanging up on those who are connected but ask nothing."""
+
+
+class AddressTaken(OSError):
+    """Another process listens there."""
 
 
 class Server(uvicorn.Server):
@@ -62,7 +66,11 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the socket and say so."""
         await super().startup(sockets)
-        self._acceptor.start(self.config.backlog)
+        try:
+            self._acceptor.start(self.config.backlog)
+        except OSError as error:  # two servers may bind, but not listen
+            await self.lifespan.shutdown()
+            raise AddressTaken(*error.args) from error
         self._on_listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -144,7 +152,10 @@ async def _serve(
         loop.add_signal_handler(number, stop)
     service.on_warm = lambda: channel.send("warm")
     obeying = asyncio.create_task(_obey(service, channel, stop, settings.workers > 1))
-    await server.serve(sockets=[])  # uvicorn shall listen on none
+    try:
+        await server.serve(sockets=[])  # uvicorn shall listen on none
+    except AddressTaken as error:
+        channel.send("refused", str(cannot_listen(settings, error)))
     obeying.cancel()
     channel.close()
 

@@ -94,6 +94,9 @@ def test_a_changed_byte(copy: Path, name: str) -> None:
         (lambda c: c.update(name="a/b"), "name"),
         (lambda c: c.update(sha256={}), "SHA-256"),
         (lambda c: c.update(max_tokens=0), "max_tokens"),
+        (lambda c: c.update(max_tokens=10**9), "fails on its own tokens"),
+        (lambda c: c.update(bias=[1.0, -1.0]), "not the bias of config.json"),
+        (lambda c: c["training"].update(data="\ud800"), "surrogates not allowed"),
     ],
 )
 def test_a_configuration_that_does_not_fit(
@@ -104,8 +107,9 @@ def test_a_configuration_that_does_not_fit(
 
 
 def test_a_configuration_that_is_no_json(copy: Path) -> None:
-    (copy / "config.json").write_bytes(b"{")
-    assert "not JSON" in refused(copy)
+    for content in (b"{", b"[" * 100_000):
+        (copy / "config.json").write_bytes(content)
+        assert "not JSON" in refused(copy)
 
 
 def test_tensors_that_do_not_fit(copy: Path) -> None:
@@ -172,6 +176,11 @@ def test_finding_bundles(copy: Path, tmp_path: Path) -> None:
     shutil.copytree(copy, tmp_path / "second")
     with pytest.raises(BundleError, match="also that of"):
         find_bundles(tmp_path)
+    (tmp_path / "second" / "config.json").unlink()
+    with pytest.raises(BundleError, match=r"second/config\.json: cannot be read"):
+        find_bundles(tmp_path)
+    with pytest.raises(BundleError, match="File name too long"):
+        find_bundles(tmp_path / ("a" * 300))
     (tmp_path / "empty").mkdir()
     with pytest.raises(BundleError, match="no bundle in it"):
         find_bundles(tmp_path / "empty")

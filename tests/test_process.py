@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.command import heed_alone
-from tests.server import Server, serve, wait_for
+from tests.server import PATIENCE, Server, serve, wait_for
 
 BODY = {"text": "a film", "explain": "none"}
 COUNT = 'heed_requests_total{model="reviews",route="/classify",status="200"}'
@@ -138,6 +138,10 @@ def test_metrics_are_added_up_and_never_go_back(trained: Path) -> None:
         assert server.metric('heed_stage_seconds_count{stage="inference"}') == 40
         assert server.metric("heed_ready_workers") == 2
         first = server.workers()
+        os.kill(first[1], signal.SIGSTOP)
+        slow = httpx.get(server.url + "/metrics", timeout=PATIENCE)  # the other worker answers
+        assert f"{COUNT} 40.0\n" in slow.text
+        assert "heed_ready_workers 1.0\n" in slow.text
         os.kill(first[1], signal.SIGKILL)
         wait_for(lambda: len(server.workers()) == 2 and server.workers() != first, server)
         assert server.metric(COUNT) == 40
@@ -165,6 +169,23 @@ def test_the_port_is_taken(trained: Path) -> None:
     assert f"127.0.0.1 port {port}" in done.stderr
 
 
+def test_two_servers_that_begin_at_once(trained: Path) -> None:
+    """Both have bound the port before either listens."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        server = Server(trained, "--port", port, "--workers", 2)
+        try:
+            wait_for(server.workers, server)  # it has bound; to load takes them longer
+            other.listen()
+            assert server.process.wait(PATIENCE) == 2
+        finally:
+            server.kill()
+    assert server.log.startswith(f"heed: cannot listen on 127.0.0.1 port {port}: ")
+    assert server.log.count("\n") == 1, server.log
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_refused_bundle_ends_it_before_anybody_can_connect(
     trained: Path, tmp_path: Path, workers: int
@@ -188,6 +209,7 @@ REFUSALS: list[Refusal] = [
     (["--default-model", "unknown"], {}, "--default-model unknown: no such bundle"),
     (["--api-keys-file", "/nowhere"], {}, "--api-keys-file /nowhere: cannot be read"),
     (["--host", "no.such.host.invalid"], {}, "cannot listen on no.such.host.invalid"),
+    (["--host", "a..b"], {}, "--host 'a..b': is not the name of a host"),
     (["--port", "http"], {}, "--port: 'http' cannot be used"),
     ([], {"HEED_TIMEOUT": "soon"}, "HEED_TIMEOUT: 'soon' cannot be used"),
     (["--nonsense"], {}, "--nonsense"),

@@ -168,6 +168,7 @@ def test_unknown_paths(server: Server, path: str) -> None:
         ("POST", "/docs", "GET, HEAD"),
         ("POST", "/openapi.json", "GET, HEAD"),
         ("POST", "/static/app.js", "GET, HEAD"),
+        ("BREW", "/classify", "POST"),
     ],
 )
 def test_wrong_methods(server: Server, method: str, path: str, allow: str) -> None:
@@ -183,6 +184,27 @@ def test_head_is_get_without_a_body(server: Server, path: str) -> None:
     head = server.request("HEAD", path)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["Content-Length"] == str(len(server.get(path).content))
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/static/app.js"])
+def test_a_part_of_a_page_is_the_whole(server: Server, path: str) -> None:
+    whole = server.get(path)
+    for part in ("bytes=0-3", "bytes=999999-", "lines=1"):
+        response = server.request("GET", path, headers={"Range": part})
+        assert (response.status_code, response.content) == (200, whole.content)
+
+
+def test_an_offer_of_http_2_is_answered_in_http_1(server: Server) -> None:
+    offer = {
+        "Connection": "Upgrade, HTTP2-Settings",
+        "Upgrade": "h2c",
+        "HTTP2-Settings": "AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
+        "Content-Type": "application/json",
+    }
+    for _ in range(2):
+        response = server.post({"text": "a film"}, headers=offer)
+        assert response.status_code == 200
+        assert response.http_version == "HTTP/1.1"
 
 
 def test_pages_come_with_a_strict_policy_and_from_here(server: Server) -> None:

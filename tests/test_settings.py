@@ -78,11 +78,15 @@ def test_what_cannot_be_used_names_where_it_came_from(
 def test_api_keys(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     assert Settings.read().api_keys() == []
-    for content, message in ((b" \n\n", "no key in it"), (b"\xff", "cannot be read")):
+    for content, message in (
+        (b" \n\n", "no key in it"),
+        (b"\xff", "cannot be read"),
+        (b"one\n # of mine\n", "begins with #"),
+    ):
         keys.write_bytes(content)
         with pytest.raises(SettingsError, match=message):
             Settings.read(api_keys_file=keys).api_keys()
-    keys.write_text("one\r\n\n two \n")
+    keys.write_text("\ufeffone\r\n\n two \n")
     assert Settings.read(api_keys_file=keys).api_keys() == ["one", "two"]
 
 

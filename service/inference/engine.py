@@ -20,6 +20,8 @@ from service.settings import Settings
 
 WARM_SECONDS = 300.0
 PROBE_SECONDS = 1.0
+HANG_SECONDS = 30.0
+"""A batch that takes longer hangs, and longer than --timeout."""
 POOL_TOKENS = 4096
 """Taken from the queue at once, on the CPU: enough to find texts of like length among them."""
 WATCH_SECONDS = 0.1
@@ -35,7 +37,7 @@ class Engine:
         default: str | None,
         max_queue: int,
         threads: int = 1,
-        hang_seconds: float = 30.0,
+        hang_seconds: float = HANG_SECONDS,
     ) -> None:
         """Args:
         models: what to run, by name.
@@ -56,7 +58,7 @@ class Engine:
             for i in range(threads)
         ]
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._hang_seconds = hang_seconds
+        self.hang_seconds = hang_seconds
         self._begun: dict[int, float] = {}
         """When each thread that is busy began its batch."""
 
@@ -75,7 +77,8 @@ class Engine:
                 f"--default-model {default}: no such bundle; there are {', '.join(models)}"
             )
         on_gpu = any(model.provider != "CPUExecutionProvider" for model in models.values())
-        return cls(models, default, settings.max_queue, 2 if on_gpu else 1, settings.timeout)
+        hang_seconds = max(settings.timeout, HANG_SECONDS)
+        return cls(models, default, settings.max_queue, 2 if on_gpu else 1, hang_seconds)
 
     async def start(self) -> None:
         """Start the threads."""
@@ -99,7 +102,7 @@ class Engine:
     @property
     def hangs(self) -> bool:
         """Whether a batch has been run for longer than any may take."""
-        since = time.monotonic() - self._hang_seconds
+        since = time.monotonic() - self.hang_seconds
         return any(begun < since for begun in list(self._begun.values()))
 
     async def stop(self) -> None:
