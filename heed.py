@@ -3,6 +3,7 @@
 import json
 import sys
 from importlib import metadata
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,9 +27,11 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command: exit status 0, or 2 with one plain line on stderr for bad usage or input."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
     try:
         status = app(standalone_mode=False)
-    except (HeedError, TyperException) as error:
+    except (HeedError, TyperException, OSError) as error:
         message = error.format_message() if isinstance(error, TyperException) else str(error)
         print("heed:", " ".join(message.split()), file=sys.stderr)
         sys.exit(2)
@@ -127,7 +130,8 @@ def evaluate(
 
         place = bundle / CARD
         table = comparison_as_markdown(found.comparison)
-        place.write_text(add_comparison(place.read_text(), data.name, table))
+        text = add_comparison(place.read_text("utf-8"), found.data_name, table)
+        place.write_text(text, "utf-8")
     if as_json:
         print(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
         return

@@ -7,7 +7,6 @@ is what runs.
 
 import hashlib
 import json
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +22,13 @@ from pydantic import (
 )
 
 from model.errors import BundleError, DataError
+from model.places import cannot_write, check_replaceable
 from model.tokenizer import PADDING, Tokenizer
 
 MODEL, TOKENIZER, CONFIG, CARD = "model.onnx", "tokenizer.json", "config.json", "README.md"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Version = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -38,7 +39,7 @@ class BundleConfig(BaseModel):
 
     format: Literal[1]
     name: Name
-    version: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    version: Version
     labels: Annotated[list[Annotated[str, StringConstraints(min_length=1)]], Field(min_length=2)]
     """In the order of the network's outputs."""
     max_tokens: Annotated[int, Field(ge=1)]
@@ -148,28 +149,48 @@ def write_bundle(
         BundleError: what was written does not load.
     """
     check_free(path, force=force)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    place = path.resolve()
     files = {MODEL: model, TOKENIZER: tokenizer.encode()}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     document = json.dumps(config | {"sha256": hashes}, indent=2, ensure_ascii=False)
     files |= {CONFIG: document.encode() + b"\n", CARD: card.encode()}
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as scratch:
-        made = Path(scratch) / "bundle"
-        made.mkdir()
-        for name, content in files.items():
-            (made / name).write_bytes(content)
-        Bundle.load(made)
-        if path.exists():
-            shutil.move(path, Path(scratch) / "old")
-        made.rename(path)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as scratch:
+            made, old = Path(scratch) / "bundle", Path(scratch) / "old"
+            made.mkdir()
+            for name, content in files.items():
+                (made / name).write_bytes(content)
+            Bundle.load(made)
+            _put(made, place, old)
+    except OSError as error:
+        raise cannot_write(path, error) from error
     return Bundle.load(path)
 
 
+def _put(made: Path, place: Path, old: Path) -> None:
+    """Rename `made` to `place`; what is there goes to `old`, or stays where that fails."""
+    if place.exists():
+        place.rename(old)
+    try:
+        made.rename(place)
+    except OSError:
+        if old.exists():
+            old.rename(place)
+        raise
+
+
 def check_free(path: Path, *, force: bool) -> None:
-    """Raise `DataError` when a bundle may not be written at `path`."""
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    """Raise `DataError` when a bundle may not, or cannot, be written at `path`."""
+    check_replaceable(path)
+    try:
+        free = not path.exists() or (path.is_dir() and not any(path.iterdir()))
+        taken_by_other = not free and not (path / CONFIG).exists()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    if free:
         return
-    if not path.is_dir() or not (path / CONFIG).exists():
+    if taken_by_other:
         raise DataError(f"{path}: exists and is not a bundle; name another place with --out")
     if not force:
         raise DataError(

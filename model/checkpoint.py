@@ -30,12 +30,16 @@ from torch import Tensor, nn
 
 from model.errors import DataError
 from model.lessons import Lessons
+from model.network import Network, NetworkConfig
 from model.ngrams import Ngrams
+from model.places import cannot_write
+from model.tokenizer import Tokenizer
 
 JOB, TOKENIZER, DEV, STATE = "job.json", "tokenizer.json", "dev.jsonl", "state.safetensors"
 OUT_OF_SCOPE = "out_of_scope.jsonl"
 START, NGRAMS = "start.safetensors", "ngrams.safetensors"
 TEACHER, LESSONS = "teacher.safetensors", "lessons.safetensors"
+JOB_FIELDS = {"name", "version", "labels", "config", "network", "training", "data"}
 SECONDS_BETWEEN_SAVES = 30.0
 FORMAT = 6
 """Of the folder; changes when an older one cannot be gone on from."""
@@ -86,9 +90,12 @@ class Checkpoint:
 
     def begin(self, job: dict[str, Any], tokenizer: str, dev: str, table: Tensor | None) -> None:
         """Write what training needs to go on, `job.json` last: with it the rest is there."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        for name in (JOB, STATE, START, NGRAMS, TEACHER, LESSONS):
-            (self.path / name).unlink(missing_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for name in (JOB, STATE, START, NGRAMS, TEACHER, LESSONS):
+                (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
         if table is not None:
             self._save(self.path / START, {"start.table": table}, {})
         self._write(TOKENIZER, tokenizer)
@@ -108,24 +115,50 @@ class Checkpoint:
 
     def _write(self, name: str, content: str) -> None:
         beside = self.path / f".{name}"
-        beside.write_text(content, encoding="utf-8")
-        beside.replace(self.path / name)
+        try:
+            beside.write_text(content, encoding="utf-8")
+            beside.replace(self.path / name)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
 
     def job(self) -> dict[str, Any]:
         """What `begin` was given."""
-        tree = json.loads(self._read(JOB))
+        try:
+            tree = json.loads(self._read(JOB))
+        except (ValueError, RecursionError) as error:
+            raise self._damaged(JOB, error) from error
         if not isinstance(tree, dict):
-            raise DataError(f"{self.path / JOB}: not a checkpoint of Heed")
+            raise self._damaged(JOB, "it is no JSON object")
         if tree.get("format") != FORMAT:
             raise DataError(
                 f"{self.path}: a checkpoint of another version of Heed; use it with that version, "
                 "or train anew"
             )
+        if missing := JOB_FIELDS - tree.keys():
+            raise self._damaged(JOB, f"it lacks {min(missing)!r}")
         return tree
 
-    def tokenizer(self) -> str:
-        """The tokenizer's JSON."""
-        return self._read(TOKENIZER)
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer that `begin` was given."""
+        document = self._read(TOKENIZER)
+        try:
+            return Tokenizer.from_json(document)
+        except Exception as error:  # the library raises a bare Exception
+            raise self._damaged(TOKENIZER, error) from error
+
+    def network(self) -> Network:
+        """The network with the best weights so far.
+
+        Raises:
+            DataError: no epoch was finished yet, or the weights are of another network.
+        """
+        best = self.best()
+        try:
+            network = Network(NetworkConfig(**self.job()["network"]))
+            network.load_state_dict(best)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise self._damaged(STATE, error) from error
+        return network.eval()
 
     def table(self) -> Tensor | None:
         """What the tokens mean beforehand, (V, D), if `begin` was told."""
@@ -154,8 +187,11 @@ class Checkpoint:
     def _save(self, path: Path, tensors: dict[str, Tensor], counters: dict[str, Any]) -> None:
         beside = path.with_name(f".{path.name}")
         whole = {name: t.contiguous() for name, t in tensors.items()}
-        save_file(whole, beside, {"state": json.dumps(counters)})
-        beside.replace(path)
+        try:
+            save_file(whole, beside, {"state": json.dumps(counters)})
+            beside.replace(path)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
         self._saved = time.monotonic()
 
     def save_lessons(self, lessons: Lessons) -> None:
@@ -222,11 +258,19 @@ class Checkpoint:
         """Tensors by part (network, best, optimizer) and the counters."""
         parts: dict[str, dict[str, Tensor]] = {}
         try:
+            path.open("rb").close()  # the library says of any file that cannot be read: not there
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        try:
             with safe_open(path, framework="pt") as file:
                 for key in file.keys():  # noqa: SIM118, it is no mapping
                     part, _, name = key.partition(".")
                     parts.setdefault(part, {})[name] = file.get_tensor(key)
                 counters = json.loads(file.metadata()["state"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{path}: damaged: {error}; begin anew with --force") from error
+            raise self._damaged(path.name, error) from error
         return parts, counters
+
+    def _damaged(self, name: str, reason: object) -> DataError:
+        first = str(reason).partition("\n")[0]
+        return DataError(f"{self.path / name}: damaged: {first}; begin anew with --force")

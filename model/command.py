@@ -43,7 +43,7 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="Name of the bundle; else that of its folder.")
     ] = None,
-    version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1.0.0",
+    version: Annotated[str | None, typer.Option(help="Version of the bundle; else 1.0.0.")] = None,
     data_name: Annotated[str | None, typer.Option(help="Name of the data, for the card.")] = None,
     terms: Annotated[str | None, typer.Option(help="Terms of the data, for the card.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Folder to save the training in.")] = None,

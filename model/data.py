@@ -84,8 +84,8 @@ def read_labelled(path: Path, text_column: str = "text", label_column: str = "la
     try:
         for row, text, label in reader(path, text_column, label_column):
             where = f"{path}, row {row}"
-            texts.append(_as_text(text, text_column, where))
-            label = _as_text(label, label_column, where)
+            texts.append(as_text(text, text_column, where))
+            label = as_text(label, label_column, where)
             labels.append(known.setdefault(label, label))
             rows.append(row)
     except FileNotFoundError as error:
@@ -124,28 +124,41 @@ def read_texts(path: Path, text_column: str = "text") -> Labelled:
 def split(labelled: Labelled, fraction: float, seed: int) -> tuple[Labelled, Labelled]:
     """Set aside about `fraction` of every label's rows, at least one of each: (rest, aside).
 
-    A label with one row stays in the rest, and so does a text that occurs twice, so that no text
-    set aside stands in the rest.
+    All rows of a text go together, so that no text set aside stands in the rest. A label whose rows
+    are all of one text stays in the rest, and so does a text that has several labels.
 
     Raises:
         DataError: no row can be set aside.
     """
-    occurrences = Counter(labelled.texts)
-    positions: dict[str, list[int]] = {label: [] for label in sorted(set(labelled.labels))}
-    for position, label in enumerate(labelled.labels):
-        positions[label].append(position)
+    times = Counter(labelled.texts)
+    rows_of = Counter(labelled.labels)
+    distinct = dict.fromkeys(zip(labelled.texts, labelled.labels, strict=True))
+    labels_of = Counter(text for text, _ in distinct)
+    texts_of: dict[str, list[str]] = {label: [] for label in sorted(rows_of)}
+    for text, label in distinct:
+        if labels_of[text] == 1:
+            texts_of[label].append(text)
     random = np.random.default_rng(seed)
-    aside: set[int] = set()
-    for members in positions.values():
-        single = [p for p in members if occurrences[labelled.texts[p]] == 1]
-        wanted = min(max(1, round(fraction * len(members))), len(members) - 1)
-        aside.update(random.permutation(single)[:wanted].tolist())
+    aside: set[str] = set()
+    for label, texts in texts_of.items():
+        wanted = min(max(1, round(fraction * rows_of[label])), rows_of[label] - 1)
+        order = [texts[place] for place in random.permutation(len(texts))]
+        rarest = min(order, key=times.__getitem__, default=None)
+        if rarest is not None and wanted < times[rarest] < rows_of[label]:
+            wanted = times[rarest]
+        for text in order:
+            if times[text] <= wanted:
+                aside.add(text)
+                wanted -= times[text]
     if not aside:
         raise DataError(
-            f"{labelled.path}: too few rows to set some aside; give more rows, or a file with --dev"
+            f"{labelled.path}: no row can be set aside, as every label has one row, or rows of one "
+            "text alone; give more rows, or a file with --dev"
         )
-    rest = (p for p in range(len(labelled.texts)) if p not in aside)
-    return labelled.take(rest), labelled.take(sorted(aside))
+    rest = (p for p, text in enumerate(labelled.texts) if text not in aside)
+    return labelled.take(rest), labelled.take(
+        p for p, text in enumerate(labelled.texts) if text in aside
+    )
 
 
 def label_ids(labelled: Labelled, labels: Sequence[str]) -> NDArray[np.int64]:
@@ -186,15 +199,16 @@ def without(labelled: Labelled, other: Labelled) -> Labelled:
     )
 
 
-def _as_text(value: Any, column: str, where: str) -> str:
+def as_text(value: Any, column: str, where: str) -> str:
+    """A field as it is read, `where` it stands; raises `DataError` where it is no text."""
     if isinstance(value, bool):
         value = "true" if value else "false"
-    if value is None or value != value:  # NaN, which stands for nothing in many files
-        raise DataError(f"{where}: {column!r} is missing; fill it in or take the row out")
     if isinstance(value, (list, dict, bytes)):
         raise DataError(
             f"{where}: {column!r} is not a single text; put one text, and one label, on each row"
         )
+    if value is None or value != value:  # NaN, which stands for nothing in many files
+        raise DataError(f"{where}: {column!r} is missing; fill it in or take the row out")
     text = str(value)
     if not text.strip():
         raise DataError(f"{where}: {column!r} is empty; fill it in or take the row out")

@@ -19,6 +19,7 @@ from model.errors import DataError, TextError
 from model.evaluate import Scores, evaluate
 from model.hub import in_split
 from model.marks import has_marks, read_marked
+from model.places import as_utf8
 from model.session import Device
 
 CHUNK = 1024
@@ -37,10 +38,15 @@ class Examination:
     scores: Scores
     comparison: Comparison | None
 
+    @property
+    def data_name(self) -> str:
+        """The name of the file."""
+        return as_utf8(self.data.path.name)
+
     def to_dict(self) -> dict[str, Any]:
         """What `--json` prints."""
         config = self.classifier.config
-        place = {"model": config.name, "version": config.version, "data": self.data.path.name}
+        place = {"model": config.name, "version": config.version, "data": self.data_name}
         tree = place | self.scores.to_dict()
         if self.comparison is not None:
             tree["explanations"] = self.comparison.to_dict()

@@ -21,7 +21,6 @@ from model.classifier import Classifier
 from model.errors import DataError
 from model.export import TOLERANCE, ShippedNetwork, largest_difference
 from model.faithfulness import Subject
-from model.network import Network, NetworkConfig
 from model.tokenizer import length_batches, pad
 
 STEPS = 50
@@ -37,15 +36,13 @@ def load_network(folder: Path, bundle: Bundle) -> ShippedNetwork:
     """
     checkpoint = Checkpoint(folder)
     job = checkpoint.job()
-    tokenizer = checkpoint.tokenizer()
+    tokenizer = checkpoint.tokenizer().to_json()
     if job["labels"] != bundle.config.labels or tokenizer != bundle.tokenizer.to_json():
         raise DataError(
             f"{folder}: its labels or its tokenizer are not those of {bundle.path}; name the "
             "folder that this bundle's training saved to"
         )
-    sizes = NetworkConfig(**job["network"])
-    network = Network(sizes)
-    network.load_state_dict(checkpoint.best())
+    network = checkpoint.network()
     ngrams = checkpoint.ngrams()
     mixture = bundle.config.training.get("mixture", asdict(ALONE))
     if isinstance(mixture, dict):  # a list in bundles from before there were several of each

@@ -12,6 +12,7 @@ from model.data import Labelled
 from model.errors import DataError
 from model.network import NetworkConfig
 from model.order import Order, Rows
+from model.places import as_utf8
 from model.plan import TrainConfig
 
 
@@ -38,7 +39,7 @@ def begin_job(
     return {
         "format": FORMAT,
         "name": order.bundle_name,
-        "version": order.version,
+        "version": order.version or "1.0.0",
         "labels": labels,
         "config": asdict(config),
         "network": asdict(sizes),
@@ -52,18 +53,18 @@ def _training(
     order: Order, config: TrainConfig, rows: Rows, more: Labelled, source: str | None
 ) -> dict[str, Any]:
     known: dict[str, Any] = {
-        "data": order.data_name or order.data_files,
+        "data": as_utf8(order.data_name or order.data_files),
         "rows": {
             "train": len(rows.train.texts),
             "dev": len(rows.dev.texts),
             "test": len(rows.test.texts) if rows.test else 0,
         },
         "notes": rows.notes,
-        "terms": order.terms,
+        "terms": as_utf8(order.terms) if order.terms else None,
         "seed": config.seed,
         "epochs": config.epochs,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "command": order.command,
+        "command": as_utf8(order.command),
         "abstaining": None,
     }
     if source:
@@ -114,8 +115,12 @@ def _fingerprint(*parts: Labelled) -> str:
     return digest.hexdigest()
 
 
-def same_job(old: dict[str, Any], new: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The job that was begun, if what is asked for now is the same."""
+def same_job(old: dict[str, Any], new: dict[str, Any], order: Order, path: Path) -> dict[str, Any]:
+    """The job that was begun, if what is asked for now is the same.
+
+    What does not change what is learnt may be another now: names and terms where they are given,
+    the test rows, and the threshold, which is chosen at the end.
+    """
     if old["data"] != new["data"] or old["labels"] != new["labels"]:
         raise DataError(
             f"{path}: was begun with other rows; give the same data, or begin anew with --force"
@@ -127,6 +132,9 @@ def same_job(old: dict[str, Any], new: dict[str, Any], path: Path) -> dict[str, 
                 f"{path}: was begun with {option} {old['config'].get(key)}, not {value}; give the "
                 "same options, or begin anew with --force and without --resume"
             )
-    # A threshold is chosen when all is learnt, so another may be asked for.
-    abstaining = {"abstaining": new["training"]["abstaining"]}
-    return old | {"training": old["training"] | abstaining}
+    names = {"name": order.name, "version": order.version}
+    told = {"data": order.data_name, "terms": order.terms}
+    given = [key for key, value in told.items() if value is not None]
+    keys = ("rows", "notes", "command", "abstaining", *given)
+    training = old["training"] | {key: new["training"][key] for key in keys}
+    return old | {k: v for k, v in names.items() if v is not None} | {"training": training}

@@ -69,7 +69,7 @@ def scores_as_text(examination: Examination) -> str:
         for s in scores.labels
     ]
     parts = [
-        f"{config.name} {config.version} on {examination.data.path.name}, {scores.n:,} rows",
+        f"{config.name} {config.version} on {examination.data_name}, {scores.n:,} rows",
         table(figures),
         table([["label", "precision", "recall", "F1", "rows"], *labels]),
         _confusion(scores),

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from model.data import Labelled
+from model.data import Labelled, as_text
 from model.errors import DataError
 from model.readers import read_objects
 
@@ -125,13 +125,16 @@ def read_marked(
     rows = [(number, row) for number, row in rows if row.get(label_column) is not None]
     if not rows:
         raise DataError(f"{path}: no row has {label_column!r}; name the label with --label-column")
-    texts = []
+    texts, labels = [], []
     for number, row in rows:
+        where = f"{path}, row {number}"
+        labels.append(as_text(row[label_column], label_column, where))
+        if row.get(text_column):
+            row[text_column] = as_text(row[text_column], text_column, where)
         try:
-            texts.append(_marked_text(row, text_column, str(row[label_column])))
+            texts.append(_marked_text(row, text_column, labels[-1]))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path}, row {number}: its marks cannot be read: {error}") from error
-    labels = [str(row[label_column]) for _, row in rows]
     numbers = [number for number, _ in rows]
     return Labelled(path, [each.text for each in texts], labels, numbers), texts
 
@@ -140,6 +143,8 @@ def _marked_text(row: dict[str, Any], text_column: str, label: str) -> MarkedTex
     none = np.empty(0)
     if row.get("spans") is not None:
         spans = [(int(start), int(end)) for start, end in row["spans"]]
+        if not row.get(text_column):
+            raise ValueError(f"there is no {text_column!r}")
         return MarkedText(row[text_column], [], none, none, spans)
     text = row.get(text_column) or " ".join(row["tokens"])
     tokens = row.get("tokens") or text.split()

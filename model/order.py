@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from model.bundle import Name
+from model.bundle import Name, Version
 from model.data import (
     Labelled,
     concatenate,
@@ -20,6 +20,7 @@ from model.data import (
 )
 from model.errors import DataError
 from model.hub import Part, beside, in_split, title
+from model.places import as_utf8
 from model.plan import dev_fraction
 
 
@@ -37,7 +38,8 @@ class Order:
     label_column: str = "label"
     name: str | None = None
     """None: the name of the folder `out`."""
-    version: str = "1.0.0"
+    version: str | None = None
+    """None: 1.0.0."""
     data_name: str | None = None
     """None: the names of the files `data`."""
     terms: str | None = None
@@ -65,7 +67,14 @@ class Order:
     """Fields of `TrainConfig` that the person named."""
 
     def __post_init__(self) -> None:
-        """Refuse what does not fit together."""
+        """Refuse what does not fit together, and what no bundle could hold."""
+        _ = self.bundle_name
+        try:
+            TypeAdapter(Version | None).validate_python(self.version)
+        except ValidationError as error:
+            raise DataError(
+                f"--version {self.version!r}: cannot be a bundle's; give 1 to 64 characters"
+            ) from error
         if self.resume and not self.checkpoint:
             raise DataError("--resume needs --checkpoint DIR, the folder to go on from")
         if self.unlabelled and not self.teacher:
@@ -138,6 +147,12 @@ def read_rows(order: Order) -> Rows:
         rest = _apart(rest, part, whole, notes)
     if dev is None:
         rest, dev = split(rest, dev_fraction(len(rest.texts)), order.chosen.get("seed") or 0)
+        if missing := sorted(set(labels) - set(dev.labels)):
+            named = ", ".join(missing[:10]) + (", …" if len(missing) > 10 else "")
+            notes.append(
+                "Labels of which no row was set aside for dev, because all have one text or stand "
+                f"with other labels, too: {named}."
+            )
     elif test:
         dev = _apart(dev, test, dev, notes)
     unlabelled, out_of_scope = (
@@ -177,4 +192,4 @@ def _apart(rows: Labelled, held_out: Labelled, whole: Labelled, notes: list[str]
 
 
 def _titles(paths: Iterable[Path]) -> str:
-    return " and ".join(map(title, paths))
+    return as_utf8(" and ".join(map(title, paths)))

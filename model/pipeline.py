@@ -18,14 +18,14 @@ from model.dataset import Dataset, encode, join
 from model.errors import DataError
 from model.job import begin_job, same_encoders, same_job
 from model.linear import MOST_LABELS, fit_ngrams
-from model.network import Network, NetworkConfig
+from model.network import NetworkConfig
 from model.ngrams import NgramSizes
 from model.order import Order, Rows, read_rows
+from model.places import check_writable
 from model.plan import LONGEST_TEXT, PLENTY, TrainConfig, class_weights, plan, vocabulary_size
 from model.release import HeldOut, release
 from model.start import Start, start_of
 from model.synonyms import Synonyms
-from model.tokenizer import Tokenizer
 from model.train import logits, train
 from model.tune import Trial, tune
 
@@ -40,7 +40,8 @@ def train_bundle(order: Order, note: Note) -> Bundle:
         HeedError: what is wrong, before anything at `order.out` is touched.
     """
     check_free(order.out, force=order.force)
-    _ = order.bundle_name  # refused now, not after the training
+    for folder in filter(None, (order.checkpoint, order.logdir)):
+        check_writable(folder)
     checkpoint = _checkpoint(order, note)
     begun = checkpoint.job() if checkpoint and checkpoint.exists and order.resume else None
     if checkpoint and begun:
@@ -68,7 +69,7 @@ def train_bundle(order: Order, note: Note) -> Bundle:
     sizes = config.network(tokenizer.vocabulary, len(labels))
     job = begin_job(order, config, sizes, labels, rows, more, start.source)
     if checkpoint and begun:
-        job = same_job(begun, job, checkpoint.path)
+        job = same_job(begun, job, order, checkpoint.path)
     elif checkpoint:
         checkpoint.begin(job, tokenizer.to_json(), _as_jsonl(rows.dev), start.table)
     note(
@@ -100,7 +101,12 @@ def train_bundle(order: Order, note: Note) -> Bundle:
         if checkpoint:
             checkpoint.save_ngrams(ngrams)
     beside = logits(ngrams, dev).numpy() if ngrams else None
-    if order.tune:
+    if order.tune and checkpoint and checkpoint.started and not job["training"].get("tuned"):
+        raise DataError(
+            f"{checkpoint.path}: its training was begun without --tune; leave that out, or begin "
+            "anew with --force and without --resume"
+        )
+    if order.tune or job["training"].get("tuned"):
         config = _tuned(order, job, config, sizes, data, dev, start.table, beside, note)
         sizes = config.network(sizes.vocabulary, sizes.classes, sizes.hints)
         job["network"] = asdict(sizes)
@@ -162,14 +168,12 @@ def export_checkpoint(path: Path, out: Path, *, force: bool) -> Bundle:
     check_free(out, force=force)
     checkpoint = Checkpoint(path)
     job = checkpoint.job()
-    tokenizer = Tokenizer.from_json(checkpoint.tokenizer())
-    sizes = NetworkConfig(**job["network"])
-    network = Network(sizes)
-    network.load_state_dict(checkpoint.best())
+    tokenizer = checkpoint.tokenizer()
+    network = checkpoint.network()
     ngrams = checkpoint.ngrams()
     outside = read_texts(path / OUT_OF_SCOPE) if (path / OUT_OF_SCOPE).exists() else None
     held_out = HeldOut(read_labelled(path / DEV), None, outside)
-    return release(network.eval(), ngrams, tokenizer, job, held_out, out, force=force)
+    return release(network, ngrams, tokenizer, job, held_out, out, force=force)
 
 
 def _more_text(order: Order, rows: Rows, start: Start) -> Labelled:

@@ -25,14 +25,20 @@ def _read_delimited(
     csv.field_size_limit(sys.maxsize)
     with _open(path) as stream:
         records = csv.reader(_lines(path, stream), delimiter=delimiter, strict=True)
-        row = 0
+        row, columns = 0, list[str]()
         try:
             for row, record in enumerate(records, start=1):
-                if row == 1:
+                if not record:
+                    continue  # an empty line
+                if not columns:
                     columns = record
                     text, label = (_column(path, columns, c) for c in (text_column, label_column))
-                elif not record:
-                    continue  # an empty line
+                elif delimiter == "\t" and any("\t" in field and "\n" in field for field in record):
+                    raise DataError(
+                        f"{path}, row {row}: a field that begins with a quote goes on over tabs "
+                        "and line ends to another quote; put such a field in quotes and write its "
+                        "own quotes twice, or take them out"
+                    )
                 elif len(record) != len(columns):
                     raise DataError(
                         f"{path}, row {row}: fields: {len(record)}, where the header has "
@@ -41,11 +47,16 @@ def _read_delimited(
                 else:
                     yield row, record[text], record[label]
         except csv.Error as error:
+            if "new-line character" in str(error):  # Python's name for a lone carriage return
+                raise DataError(
+                    f"{path}, row {row + 1}: a line end that is neither LF nor CRLF; save the file "
+                    "with one of these"
+                ) from error
             raise DataError(
                 f"{path}, row {row + 1}: {error}; write a quote inside a quoted field twice, and "
                 "close each field"
             ) from error
-    if row == 0:
+    if not columns:
         raise DataError(f"{path}: the file is empty; its first row must name the columns")
 
 
@@ -91,15 +102,21 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _read_parquet(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
     import polars as pl
 
-    if not path.exists():
-        raise FileNotFoundError
-    try:
-        columns = list(pl.read_parquet_schema(path))
-        for column in (text_column, label_column):
-            _column(path, columns, column)
-        table = pl.read_parquet(path, columns=list({text_column, label_column}))
-    except pl.exceptions.PolarsError as error:
-        raise DataError(f"{path}: not a parquet file that can be read: {error}") from error
+    with path.open("rb") as file:  # opened here, as a path may be taken for a pattern
+        try:
+            schema = pl.read_parquet_schema(file)
+            for column in (text_column, label_column):
+                _column(path, list(schema), column)
+                if schema[column].is_nested():
+                    raise DataError(
+                        f"{path}: {column!r} holds several values a row; put one text, and one "
+                        "label, on each row"
+                    )
+            file.seek(0)
+            table = pl.read_parquet(file, columns=list({text_column, label_column}))
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(f"{path}: not a parquet file that can be read: {reason}") from error
     yield from zip(range(1, table.height + 1), table[text_column], table[label_column], strict=True)
 
 

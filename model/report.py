@@ -51,7 +51,7 @@ def write_report(examination: Examination, folder: Path) -> Path:
 def report(examination: Examination) -> str:
     """The page: scores, calibration, labels, explanations if compared, and the worst errors."""
     scores, config = examination.scores, examination.classifier.config
-    title = f"{config.name} {config.version} on {examination.data.path.name}"
+    title = f"{config.name} {config.version} on {examination.data_name}"
     sections = [
         _head(examination),
         _calibration(examination),
@@ -96,7 +96,7 @@ def _head(examination: Examination) -> str:
     )
     return (
         f"<header><h1>{escape(config.name)} <small>{escape(config.version)}</small></h1>"
-        f"<p>Measured on {escape(examination.data.path.name)} with the files of the bundle.</p>"
+        f"<p>Measured on {escape(examination.data_name)} with the files of the bundle.</p>"
         f'<dl class="figures">{items}</dl></header>'
     )
 

@@ -46,7 +46,7 @@ def start_of(
     """
     if begun:
         checkpoint, job = begun
-        tokenizer = Tokenizer.from_json(checkpoint.tokenizer())
+        tokenizer = checkpoint.tokenizer()
         return Start(tokenizer, job["training"].get("init_embeddings"), checkpoint.table())
     wanted = order.chosen.get("vocabulary")
     width = order.chosen.get("width") or TrainConfig.width

@@ -170,6 +170,26 @@ def test_a_taken_place(copy: Path, tmp_path: Path) -> None:
     write_bundle(tmp_path / "empty", *parts)
 
 
+def test_a_place_that_cannot_be_written_to(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = Bundle.load(copy)
+    parts = (bundle.config.model_dump(), bundle.model, bundle.tokenizer.to_json(), "")
+    for place in (copy / "README.md" / "x", Path("/proc/x/y"), tmp_path / ("a" * 300)):
+        with pytest.raises(DataError, match=r"cannot be written to: .*name another place"):
+            write_bundle(place, *parts)
+    with pytest.raises(DataError, match="is a mount point"):
+        write_bundle(Path("/"), *parts, force=True)
+    monkeypatch.chdir(copy)
+    with pytest.raises(DataError, match="is the current folder"):
+        write_bundle(Path(), *parts, force=True)
+    assert Bundle.load(copy).config == bundle.config
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    write_bundle(tmp_path / "link", *parts)
+    write_bundle(tmp_path / "link", *parts, force=True)
+    assert Bundle.load(tmp_path / "target").model == bundle.model
+
+
 def test_finding_bundles(copy: Path, tmp_path: Path) -> None:
     assert list(find_bundles(copy)) == ["reviews"]
     assert list(find_bundles(tmp_path)) == ["reviews"]

@@ -1,11 +1,14 @@
 """`heed classify`, as a person and as a program run it."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.command import heed
+from tests.command import ROOT, heed
 
 TEXTS = ("A wonderful, gripping film", "这家酒店很差 <b>", "ok")
 
@@ -78,6 +81,17 @@ def test_what_cannot_be_done_is_one_sentence(
     assert done.stderr.startswith("heed: ")
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_output_is_utf_8_and_a_full_disk_one_sentence(trained: Path) -> None:
+    command = [sys.executable, "-m", "heed", "classify", str(trained), "café", "--json"]
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, env=ascii_only)
+    assert json.loads(done.stdout)["tokens"][0]["text"] == "café"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"No space left on device" in done.stderr
 
 
 def test_a_folder_that_is_no_bundle_is_named(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import contextlib
 import gzip
 from pathlib import Path
 
@@ -28,6 +29,12 @@ def test_tsv_and_other_columns(tmp_path: Path) -> None:
     assert (read.texts, read.labels) == (['says "no", twice'], ["x"])
 
 
+def test_empty_lines_before_the_header_and_lines_in_a_field(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", b'\n\ntext\tlabel\n"two\nlines"\tx\n')
+    read = read_labelled(path)
+    assert (read.texts, list(read.rows)) == (["two\nlines"], [4])
+
+
 def test_a_field_longer_than_the_librarys_limit(tmp_path: Path) -> None:
     text = "word " * 100_000
     path = write(tmp_path / "a.csv", f"text,label\n{text},x\n".encode())
@@ -50,6 +57,25 @@ def test_jsonl_labels_keep_the_text_that_the_file_has(tmp_path: Path, name: str)
 def test_parquet(tmp_path: Path, labels: list[object], texts: list[str]) -> None:
     pl.DataFrame({"text": ["a", "b"], "label": labels}).write_parquet(tmp_path / "a.parquet")
     assert read_labelled(tmp_path / "a.parquet").labels == texts
+
+
+def test_parquet_that_is_no_table_of_texts(tmp_path: Path) -> None:
+    pattern = tmp_path / "a[1]*.parquet"
+    pl.DataFrame({"text": ["a", "b"], "label": ["x", "y"]}).write_parquet(pattern)
+    assert read_labelled(pattern).labels == ["x", "y"], "its name is no pattern"
+    for values, dtype in ((["x"], pl.List(pl.String)), ({"x": 1}, pl.Struct({"x": pl.Int8}))):
+        table = pl.DataFrame({"text": ["a"], "label": pl.Series([values], dtype=dtype)})
+        table.write_parquet(tmp_path / "b.parquet")
+        with pytest.raises(DataError, match="'label' holds several values a row"):
+            read_labelled(tmp_path / "b.parquet")
+    (tmp_path / "c.parquet").mkdir()
+    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+        read_labelled(tmp_path / "c.parquet")
+    whole = pattern.read_bytes()
+    for place in range(0, len(whole), 3):  # some make the library panic
+        damaged = whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
+        with contextlib.suppress(DataError):
+            read_labelled(write(tmp_path / "d.parquet", damaged))
 
 
 @pytest.mark.parametrize(
@@ -76,6 +102,12 @@ def test_parquet(tmp_path: Path, labels: list[object], texts: list[str]) -> None
         ("a.jsonl", b"[" * 100_000, "row 1: not JSON"),
         ("a.jsonl", b"3\n", "row 1: not an object"),
         ("a.parquet", b"PAR1", "not a parquet file"),
+        ("a.csv", b"text,label\rgood,pos\rbad,neg\r", "row 1: a line end that is neither"),
+        (
+            "a.tsv",
+            b'text\tlabel\n"a b\tx\nc\ty\nd"\tx\n',
+            "row 2: a field that begins with a quote",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, name: str, content: bytes, says: str) -> None:
@@ -122,8 +154,15 @@ def test_split_leaves_repeated_texts_together() -> None:
     rows = labelled(*[("same", "a")] * 9, ("one", "a"), *((f"b{n}", "b") for n in range(5)))
     rest, aside = split(rows, 0.2, seed=0)
     assert standing_in(aside, rest) == 0
-    with pytest.raises(DataError, match="too few rows"):
-        split(labelled(("x", "a"), ("y", "b")), 0.2, seed=0)
+    assert sorted(aside.labels) == ["a", "b"]
+    replies = [(f"{label}{n % 4}", label) for label in "abc" for n in range(40)]
+    rest, aside = split(labelled(*replies, ("a0", "b"), ("lone", "d")), 0.1, seed=0)
+    assert standing_in(aside, rest) == 0
+    assert sorted(aside.labels) == ["a"] * 10 + ["b"] * 10 + ["c"] * 10
+    assert "a0" in rest.texts, "it has two labels"
+    for few in ([("x", "a"), ("y", "b")], [("x", "a"), ("y", "b")] * 9):
+        with pytest.raises(DataError, match="no row can be set aside"):
+            split(labelled(*few), 0.2, seed=0)
 
 
 def test_an_unknown_label_names_its_row() -> None:

@@ -182,6 +182,7 @@ def test_marks_come_in_several_forms(
         {"text": "a bad film", "rationale": ["x", 1, 0]},
         {"text": "a bad film", "rationale": [0, math.nan, 0]},
         {"text": "a bad film", "spans": [[3]]},
+        {"text": None, "spans": [[0, 1]]},
         {"rationale": [0, 1, 0]},
     ],
 )
@@ -190,6 +191,25 @@ def test_marks_that_do_not_fit_are_named(tmp_path: Path, row: dict[str, object])
     data.write_text(json.dumps(row | {"label": "x"}) + "\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"marked\.jsonl, row 1: its marks"):
         read_marked(data)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"text": ["a"], "spans": []}, "'text' is not a single text"),
+        ({"text": "a \ud800", "spans": []}, "'text' holds half a character"),
+        ({"text": "a", "spans": [], "label": [1]}, "'label' is not a single text"),
+    ],
+)
+def test_texts_are_read_as_those_without_marks(
+    tmp_path: Path, row: dict[str, object], says: str
+) -> None:
+    data = tmp_path / "marked.jsonl"
+    data.write_text(json.dumps({"label": "x"} | row) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=rf"marked\.jsonl, row 1: {says}"):
+        read_marked(data)
+    data.write_text('{"text": "a", "spans": [], "label": true}\n', encoding="utf-8")
+    assert read_marked(data)[0].labels == ["true"]
 
 
 def test_rows_without_a_label_are_left_out(tmp_path: Path) -> None:

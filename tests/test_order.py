@@ -82,6 +82,21 @@ def test_an_unknown_label_is_refused_where_it_stands(tmp_path: Path, train: Path
         read_rows(Order((train,), tmp_path, dev=(good, bad)))
 
 
+def test_a_label_without_dev_rows_is_told(tmp_path: Path) -> None:
+    train = write_csv(tmp_path / "train.csv", [*ROWS, ("the only one", "c"), ("the only one", "c")])
+    rows = read_rows(Order((train,), tmp_path))
+    assert {*rows.dev.labels} == {"a", "b"}
+    assert rows.notes[-1].endswith("stand with other labels, too: c.")
+
+
+def test_names_that_no_bundle_could_have(tmp_path: Path, train: Path) -> None:
+    for version in ("", "1" * 65):
+        with pytest.raises(DataError, match=r"--version .* 1 to 64 characters"):
+            Order((train,), tmp_path / "out", version=version)
+    with pytest.raises(DataError, match="give one with --name"):
+        Order((train,), tmp_path / "no name")
+
+
 def test_rows_set_aside_are_not_learnt(tmp_path: Path, train: Path) -> None:
     drawn = []
     for name in ("one.csv.gz", "again.csv.gz"):

@@ -1,5 +1,7 @@
 """A training that is killed goes on and ends as if nothing had happened."""
 
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from model.bundle import Bundle
-from model.checkpoint import JOB, STATE, Checkpoint
+from model.checkpoint import FORMAT, JOB, STATE, TOKENIZER, Checkpoint
 from model.data import read_labelled
 from model.dataset import Dataset, encode
 from model.errors import DataError
@@ -116,6 +118,67 @@ def test_a_damaged_state_is_one_sentence(tmp_path: Path, dataset: Dataset) -> No
     (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:-8])
     with pytest.raises(DataError, match="damaged"):
         checkpoint.best()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        (JOB, "", "job.json: damaged: Expecting value"),
+        (JOB, "[" * 100_000, "job.json: damaged: "),
+        (JOB, "[]", "job.json: damaged: it is no JSON object"),
+        (JOB, json.dumps({"format": FORMAT}), "job.json: damaged: it lacks 'config'"),
+        (TOKENIZER, "", "tokenizer.json: damaged: "),
+        (STATE, None, "state.safetensors: cannot be read: Is a directory"),
+    ],
+)
+def test_a_damaged_file_is_one_sentence(
+    checkpoint: Path, trained: Path, tmp_path: Path, name: str, content: str | None, says: str
+) -> None:
+    assert trained.exists()
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "checkpoint"))
+    if content is None:
+        (folder / name).unlink()
+        (folder / name).mkdir()
+    else:
+        (folder / name).write_text(content)
+    done = heed("export", folder, "--out", tmp_path / "bundle", check=False)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_weights_of_another_network_are_one_sentence(
+    checkpoint: Path, trained: Path, tmp_path: Path
+) -> None:
+    assert trained.exists()
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "checkpoint"))
+    job = Checkpoint(folder).job()
+    job["network"]["width"] *= 2
+    Checkpoint(folder).amend(job)
+    with pytest.raises(DataError, match=r"state\.safetensors: damaged: .*begin anew"):
+        export_checkpoint(folder, tmp_path / "bundle", force=False)
+
+
+def test_what_a_resumed_training_may_be_told_anew(
+    checkpoint: Path, trained: Path, train_csv: Path, test_csv: Path, tmp_path: Path
+) -> None:
+    """Names and terms; but no search for another network."""
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "checkpoint"))
+    resumed = ["train", train_csv, "--test", test_csv, "--checkpoint", folder, "--resume", *SIZES]
+    searched = heed(*resumed, "--out", tmp_path / "tuned", "--tune", 0.1, check=False)
+    assert "was begun without --tune" in searched.stderr
+    named = ["--name", "other", "--version", "2.0.0", "--terms", "CC0"]
+    heed(*resumed, "--out", tmp_path / "named", *named)
+    heed(*resumed, "--out", tmp_path / "again")
+    first, bundle, again = (
+        Bundle.load(path) for path in (trained, tmp_path / "named", tmp_path / "again")
+    )
+    assert first.model == bundle.model == again.model
+    terms = [config.training["terms"] for config in (bundle.config, again.config)]
+    assert terms == ["CC0", first.config.training["terms"]]  # which `SIZES` names
+    for config in (bundle.config, again.config):
+        assert (config.name, config.version) == ("other", "2.0.0")
+        assert config.training["data"] == first.config.training["data"]
 
 
 def test_a_checkpoint_of_another_version_is_one_sentence(tmp_path: Path) -> None:
