@@ -30,10 +30,10 @@ fix: $(VENV)/.dev ## format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-DATA ?= ../shared/data
+DATA ?= $(if $(wildcard ../shared/data),../shared/data,data)
 ENCODER ?= sentence-transformers/all-MiniLM-L6-v2
 
-data: $(VENV)/.dev ## fetch the public sets of the three bundles to data/, for `make train DATA=data`
+data: $(VENV)/.dev ## fetch the public sets of the three bundles to data/, for `make train`
 	$(BIN)/python -m benchmarks.public data
 
 train: train-sentiment train-intents train-sentiment-zh ## train the bundles sentiment, intents and sentiment-zh from DATA and ENCODER

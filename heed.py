@@ -143,7 +143,10 @@ def evaluate(
 @app.command()
 def classify(
     bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
-    texts: Annotated[list[str], typer.Argument(help="Texts, in quotes.", metavar="TEXT...")],
+    texts: Annotated[
+        list[str],
+        typer.Argument(help="Texts, in quotes; - reads one a line from stdin.", metavar="TEXT..."),
+    ],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a line a text, as the API answers.")
     ] = False,
@@ -168,6 +171,8 @@ def classify(
     from model import classify as command
     from model.shading import to_terminal
 
+    if texts == ["-"]:
+        texts = command.read_lines(sys.stdin.buffer)
     answers = command.classify(
         bundle, texts, explain=explain, explain_label=explain_label, unit=unit, top_k=top_k,
         min_confidence=min_confidence, device=device,

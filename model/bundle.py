@@ -7,6 +7,8 @@ is what runs.
 
 import hashlib
 import json
+import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +85,8 @@ class Bundle:
         Raises:
             BundleError: a file is missing or does not fit the others.
         """
+        if not _is_bundle(path) and (held := _bundles_in(path)):
+            raise BundleError(f"{path}: holds bundles and is none; name one of them, say {held[0]}")
         config = _read_config(path)
         content = {}
         for name in (MODEL, TOKENIZER):
@@ -116,7 +120,7 @@ def find_bundles(path: Path) -> dict[str, Bundle]:
     try:
         if not path.is_dir():
             raise BundleError(f"{path}: no such folder; name a bundle or a folder of bundles")
-        folders = [path] if _is_bundle(path) else sorted(filter(_is_bundle, path.iterdir()))
+        folders = [path] if _is_bundle(path) else _bundles_in(path)
     except OSError as error:
         raise BundleError(f"{error.filename}: cannot be read: {error.strerror}") from error
     if not folders:
@@ -149,7 +153,7 @@ def write_bundle(
         BundleError: what was written does not load.
     """
     check_free(path, force=force)
-    place = path.resolve()
+    place = Path(os.path.realpath(path))
     files = {MODEL: model, TOKENIZER: tokenizer.encode()}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     document = json.dumps(config | {"sha256": hashes}, indent=2, ensure_ascii=False)
@@ -169,14 +173,17 @@ def write_bundle(
 
 
 def _put(made: Path, place: Path, old: Path) -> None:
-    """Rename `made` to `place`; what is there goes to `old`, or stays where that fails."""
-    if place.exists():
-        place.rename(old)
+    """Rename `made` to `place`; what is there goes to `old`, and comes back where that fails.
+
+    A folder of a container's image cannot be renamed, so it is copied.
+    """
     try:
+        if place.exists():
+            shutil.move(place, old)
         made.rename(place)
     except OSError:
         if old.exists():
-            old.rename(place)
+            shutil.copytree(old, place, dirs_exist_ok=True)
         raise
 
 
@@ -200,6 +207,10 @@ def check_free(path: Path, *, force: bool) -> None:
 
 def _is_bundle(path: Path) -> bool:
     return (path / CONFIG).exists() or (path / MODEL).exists()
+
+
+def _bundles_in(path: Path) -> list[Path]:
+    return sorted(filter(_is_bundle, path.iterdir())) if path.is_dir() else []
 
 
 def _read(path: Path, name: str) -> bytes:

@@ -99,7 +99,6 @@ def model_card(config: BundleConfig, example: str, model_bytes: int) -> str:
         "pipeline_tag": "text-classification",
         "tags": ["text-classification", "onnx", "explanations"],
         "model_name": config.name,
-        "datasets": [training["data"]],
     }
     encoders = _encoders(training)
     if encoders:
@@ -187,10 +186,11 @@ def _mixture(training: dict[str, Any]) -> str:
     ]
     told = parts[0]
     if len(parts) > 1:
-        told = f"in short texts {parts[0]}, in long ones {parts[1]} of their own, else between both"
+        told = f"in short texts {parts[0]}, in long ones {parts[1]} of their own, between them both"
     return (
-        f"A logit is its bias and {told}, as the dev rows like it best, whose figures that "
-        "flatters, too. Attention is the network's; what neighbours say counts for their last. "
+        f"A logit is its bias and {told}. These weights were fitted on the dev rows, whose figures "
+        "are the better for it. Attention is the network's; what neighbours say counts for their "
+        "last. "
     )
 
 

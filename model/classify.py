@@ -1,6 +1,6 @@
 """`heed classify`: texts in, answers out, as the API would give them. Needs no PyTorch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,19 @@ def classify(
         for text, prediction in zip(texts, classifier.predict(texts, explain), strict=True)
     ]
     return [to_builtins(answer) for answer in answers]
+
+
+def read_lines(stream: Iterable[bytes]) -> list[str]:
+    """Texts, one a line; raises `TextError` where a line is not UTF-8, or there is none."""
+    texts = []
+    for number, line in enumerate(stream, start=1):
+        try:
+            texts.append(line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n"))
+        except UnicodeDecodeError as error:
+            raise TextError(f"line {number}: not UTF-8; write it in UTF-8") from error
+    if not texts:
+        raise TextError("there is no line to read; write a text a line")
+    return texts
 
 
 def save(texts: Sequence[str], answers: Sequence[dict[str, Any]], file: Path) -> None:

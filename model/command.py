@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.errors import HeedError
+from model.errors import HeedError, to_install
 
 if TYPE_CHECKING:
     from model.bundle import Bundle
@@ -155,10 +155,7 @@ def needs(*modules: str) -> None:
     """Raise `HeedError` when one of the modules is not installed."""
     for module in modules:
         if find_spec(module) is None:
-            raise HeedError(
-                f"{module} is not installed; `pip install 'heed-classifier[train]'` brings what "
-                "this needs"
-            )
+            raise HeedError(f"{module} is not installed; {to_install('train')} brings it")
 
 
 def _announce(bundle: "Bundle") -> None:

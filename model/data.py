@@ -124,8 +124,9 @@ def read_texts(path: Path, text_column: str = "text") -> Labelled:
 def split(labelled: Labelled, fraction: float, seed: int) -> tuple[Labelled, Labelled]:
     """Set aside about `fraction` of every label's rows, at least one of each: (rest, aside).
 
-    All rows of a text go together, so that no text set aside stands in the rest. A label whose rows
-    are all of one text stays in the rest, and so does a text that has several labels.
+    All rows of a text go together, so that no text set aside stands in the rest; where each text of
+    a label has more rows than that, those of its rarest text go. A label whose rows are all of one
+    text stays in the rest, and so does a text that has several labels.
 
     Raises:
         DataError: no row can be set aside.

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.errors import DataError, HeedError
+from model.errors import DataError, HeedError, to_install
 from model.vectors import StaticVectors
 from model.vocabulary import LARGEST_PRETRAINED, adopt
 
@@ -49,10 +49,7 @@ def read_encoder(source: str, option: str) -> Encoder:
         DataError: there is no such encoder, or it cannot be read.
     """
     if find_spec("transformers") is None:
-        raise HeedError(
-            "transformers is not installed; `pip install 'heed-classifier[train,encoder]'` brings "
-            "what a pretrained encoder needs"
-        )
+        raise HeedError(f"transformers is not installed; {to_install('train,encoder')} brings it")
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging as transformers_logging
 

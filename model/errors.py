@@ -8,6 +8,8 @@ HeedError
 └── InferenceError   the network gave no usable answer
 """
 
+import sys
+
 
 class HeedError(Exception):
     """The root: its message is one plain sentence for the person who asked."""
@@ -31,3 +33,8 @@ class TextError(HeedError):
 
 class InferenceError(HeedError):
     """The network gave no usable answer."""
+
+
+def to_install(extras: str) -> str:
+    """The command that brings what is missing, for the Python that runs."""
+    return f"`{sys.executable} -m pip install -c constraints.txt -e '.[{extras}]'` in Heed's folder"

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from model.errors import DataError, HeedError
+from model.errors import DataError, HeedError, to_install
 
 Part = Literal["train", "dev", "test"]
 
@@ -106,10 +106,7 @@ def _splits(source: str) -> dict[str, Any]:
 
 def _load(source: str, split: str | None) -> Any:
     if find_spec("datasets") is None:
-        raise HeedError(
-            f"{source}: datasets is not installed; `pip install 'heed-classifier[train,hub]'` "
-            "brings what public data sets need"
-        )
+        raise HeedError(f"{source}: datasets is not installed; {to_install('train,hub')} brings it")
     import datasets
 
     datasets.disable_progress_bars()

@@ -123,7 +123,8 @@ def same_job(old: dict[str, Any], new: dict[str, Any], order: Order, path: Path)
     """
     if old["data"] != new["data"] or old["labels"] != new["labels"]:
         raise DataError(
-            f"{path}: was begun with other rows; give the same data, or begin anew with --force"
+            f"{path}: was begun with other rows, or by an older Heed that set others aside for "
+            "dev; give the same data, or begin anew with --force and without --resume"
         )
     for key, value in new["config"].items():
         if old["config"].get(key) != value:
@@ -135,6 +136,6 @@ def same_job(old: dict[str, Any], new: dict[str, Any], order: Order, path: Path)
     names = {"name": order.name, "version": order.version}
     told = {"data": order.data_name, "terms": order.terms}
     given = [key for key, value in told.items() if value is not None]
-    keys = ("rows", "notes", "command", "abstaining", *given)
+    keys = ("rows", "notes", "abstaining", *given)
     training = old["training"] | {key: new["training"][key] for key in keys}
     return old | {k: v for k, v in names.items() if v is not None} | {"training": training}

@@ -132,9 +132,11 @@ def read_marked(
         if row.get(text_column):
             row[text_column] = as_text(row[text_column], text_column, where)
         try:
-            texts.append(_marked_text(row, text_column, labels[-1]))
+            marked = _marked_text(row, text_column, labels[-1])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path}, row {number}: its marks cannot be read: {error}") from error
+        as_text(marked.text, "tokens", where)
+        texts.append(marked)
     numbers = [number for number, _ in rows]
     return Labelled(path, [each.text for each in texts], labels, numbers), texts
 

@@ -10,7 +10,7 @@ from model.errors import DataError
 def check_writable(folder: Path) -> None:
     """Raise `DataError` where nothing can be written in a folder, or it cannot be made."""
     try:
-        there = folder.resolve()
+        there = Path(os.path.realpath(folder))
         while not there.exists():
             there = there.parent
         with tempfile.TemporaryFile(dir=there):
@@ -21,7 +21,7 @@ def check_writable(folder: Path) -> None:
 
 def check_replaceable(folder: Path) -> None:
     """Raise `DataError` where another folder could not be put in the place of this one."""
-    place = folder.resolve()
+    place = Path(os.path.realpath(folder))
     check_writable(place.parent)
     if os.path.ismount(place) or place == Path.cwd():
         kind = "a mount point" if os.path.ismount(place) else "the current folder"

@@ -33,11 +33,11 @@ def _read_delimited(
                 if not columns:
                     columns = record
                     text, label = (_column(path, columns, c) for c in (text_column, label_column))
-                elif delimiter == "\t" and any("\t" in field and "\n" in field for field in record):
+                elif delimiter == "\t" and any(_swallowed(f, len(columns)) for f in record):
                     raise DataError(
-                        f"{path}, row {row}: a field that begins with a quote goes on over tabs "
-                        "and line ends to another quote; put such a field in quotes and write its "
-                        "own quotes twice, or take them out"
+                        f"{path}, row {row}: a field that begins with a quote goes on over whole "
+                        "rows to another quote; write such a field in quotes and its own quotes "
+                        "twice, take them out, or save the file as .csv or .jsonl"
                     )
                 elif len(record) != len(columns):
                     raise DataError(
@@ -58,6 +58,14 @@ def _read_delimited(
             ) from error
     if not columns:
         raise DataError(f"{path}: the file is empty; its first row must name the columns")
+
+
+def _swallowed(field: str, columns: int) -> bool:
+    """Whether a quoted field holds lines that are rows: then its quote was meant as one."""
+    rows = field.split("\n")[1:-1]
+    return bool(rows) and all(
+        len(cells) == columns and all(cells) for cells in (row.split("\t") for row in rows)
+    )
 
 
 def _read_csv(path: Path, text_column: str, label_column: str) -> Iterator[Row]:
@@ -114,9 +122,11 @@ def _read_parquet(path: Path, text_column: str, label_column: str) -> Iterator[R
                     )
             file.seek(0)
             table = pl.read_parquet(file, columns=list({text_column, label_column}))
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        except pl.exceptions.PolarsError as error:
             reason = str(error).splitlines()[0]
             raise DataError(f"{path}: not a parquet file that can be read: {reason}") from error
+        except pl.exceptions.PanicException as error:
+            raise DataError(f"{path}: not a parquet file that can be read: damaged") from error
     yield from zip(range(1, table.height + 1), table[text_column], table[label_column], strict=True)
 
 
@@ -143,6 +153,12 @@ def _lines(path: Path, stream: Iterable[bytes]) -> Iterator[str]:
 
 def _column(path: Path, columns: list[str], wanted: str) -> int:
     if wanted not in columns:
+        if len(columns) == 1 and (found := next((s for s in ";\t," if s in columns[0]), None)):
+            kind = {";": "a semicolon", "\t": "a tab", ",": "a comma"}[found]
+            raise DataError(
+                f"{path}: no column {wanted!r}; its header is one field with {kind} in it: fields "
+                "are parted by commas in .csv and by tabs in .tsv; save it as one of these"
+            )
         raise DataError(
             f"{path}: no column {wanted!r}; {_columns_are(columns)}; name it with --text-column or "
             "--label-column"

@@ -66,9 +66,9 @@ def report(examination: Examination) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(title)}</title>",
             f"<style>\n{_style('shading.css')}{_style('report.css')}</style>",
-            "</head>\n<body>",
+            "</head>\n<body>\n<main>",
             *sections,
-            "</body>\n</html>\n",
+            "</main>\n</body>\n</html>\n",
         ]
     )
 
@@ -138,8 +138,8 @@ def _confusion(scores: Scores) -> str:
             rows.append(f"<tr><th>{escape(names[truth])}</th>{cells}</tr>")
         head = "".join(f"<th>{escape(name)}</th>" for name in names)
         body = (
-            f'<div class="wide"><table class="matrix"><thead><tr><th></th>{head}</tr></thead>'
-            f"<tbody>{''.join(rows)}</tbody></table></div>"
+            '<div class="wide" tabindex="0"><table class="matrix">'
+            f"<thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
         )
     else:
         image = base64.b64encode(confusion_image(scores.confusion)).decode()
@@ -210,7 +210,7 @@ def _errors(examination: Examination) -> str:
         f"<section><h2>The surest errors</h2><p>{len(items)} of {len(wrong):,}. Each word is "
         "shaded by how much it moved the score of the label that was given: "
         f"{_sample('for', '+', 'raised it')} or {_sample('against', '−', 'lowered it')}. "
-        f"Point at a word for its numbers.</p>{''.join(items)}</section>"
+        f"A pointer that rests on a word shows its numbers.</p>{''.join(items)}</section>"
     )
 
 
@@ -228,6 +228,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], emphasised: str =
     )
     heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     return (
-        f'<div class="{"scroll" if len(rows) > LONG_TABLE else "wide"}"><table>'
+        f'<div class="{"scroll" if len(rows) > LONG_TABLE else "wide"}" tabindex="0"><table>'
         f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )

@@ -5,7 +5,7 @@ the answer has contributions, else by attention. Blue raised the score, orange l
 stay apart for every kind of colour blindness, and the sign stands in text as well.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -61,10 +61,10 @@ def to_html(texts: Sequence[str], answers: Sequence[Mapping[str, Any]], title: s
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(title)}</title>",
         f"<style>\n{(files('model') / 'shading.css').read_text('utf-8')}</style>",
-        f"</head>\n<body>\n<h1>{escape(title)}</h1>",
+        f"</head>\n<body>\n<main>\n<h1>{escape(title)}</h1>",
     ]
     body = [_article(text, answer) for text, answer in zip(texts, answers, strict=True)]
-    return "\n".join([*head, *body, "</body>\n</html>\n"])
+    return "\n".join([*head, *body, "</main>\n</body>\n</html>\n"])
 
 
 def _article(text: str, answer: Mapping[str, Any]) -> str:
@@ -75,7 +75,8 @@ def _article(text: str, answer: Mapping[str, Any]) -> str:
     parts = [f"<h2><bdi>{escape(_verdict(answer))}</bdi></h2>", f"<ul>{bars}</ul>"]
     parts.append(f'<p class="text" dir="auto">{to_marks(text, answer)}</p>')
     if "tokens" in answer:
-        parts.append(f"<p>{escape(_reasons(text, pieces(text, answer['tokens']), answer))}</p>")
+        cut = pieces(text, answer["tokens"])
+        parts.append(f"<p>{_reasons(text, cut, answer, _isolated)}</p>")
     if answer["truncated"]:
         parts.append("<p>The grey end of the text was not read.</p>")
     return "<article>\n" + "\n".join(parts) + "\n</article>"
@@ -132,19 +133,32 @@ def _probabilities(answer: Mapping[str, Any]) -> str:
     return "  ".join(f"{label} {share:.1%}" for label, share in shown)
 
 
-def _reasons(text: str, cut: Sequence[Piece], answer: Mapping[str, Any]) -> str:
-    words = [piece for piece in cut if piece.attention is not None]
+def _reasons(
+    text: str,
+    cut: Sequence[Piece],
+    answer: Mapping[str, Any],
+    quote: Callable[[str], str] = lambda words: words,
+) -> str:
+    """The strongest words with their numbers; `quote` writes what is the person's own."""
+    words = [piece for piece in cut if piece.attention is not None and abs(piece.weight) >= 0.0005]
     strongest = sorted(words, key=lambda piece: -abs(piece.weight))[:STRONGEST]
     write = _signed if "explain_label" in answer else "{:.3f}".format
-    named = ", ".join(f"{text[word.start : word.end]} {write(word.weight)}" for word in strongest)
+    named = ", ".join(
+        f"{quote(text[word.start : word.end])} {write(word.weight)}" for word in strongest
+    )
     if "explain_label" not in answer:
         return f"Looked at most: {named}."
     total = answer["logit"] - answer["bias"]
     return (
-        f"The score of “{answer['explain_label']}” was moved most by: {named}. "
+        f"The score of “{quote(answer['explain_label'])}” was moved most by: {named or 'nothing'}. "
         f"Score {_signed(answer['logit'])} = bias {_signed(answer['bias'])} "
         f"and all words {_signed(total)}."
     )
+
+
+def _isolated(words: str) -> str:
+    """In HTML, whichever way they run, numbers beside them stay where they are."""
+    return f"<bdi>{escape(words)}</bdi>"
 
 
 def _signed(value: float) -> str:

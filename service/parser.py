@@ -38,6 +38,13 @@ class Parser(httptools.HttpRequestParser):
 
     def feed_data(self, data: bytes) -> None:  # type: ignore[override]
         """Parse what came; raises what httptools raises."""
+        parser, left = self, self._feed(data)
+        while left is not None:  # no recursion, as there may be hundreds of offers in it
+            parser = self._connection.parser = Parser(self._connection)
+            left = parser._feed(left)
+
+    def _feed(self, data: bytes) -> bytes | None:
+        """Parse what came; returns what another parser is to go on with."""
         connection = self._connection
         begun = connection.begun
         at_its_start = begun == connection.ended
@@ -47,15 +54,12 @@ class Parser(httptools.HttpRequestParser):
             if connection.put_off is None:
                 raise
             head, connection.put_off = connection.put_off, None
-            self._again(head + data[offer.args[0] :])
+            return head + data[offer.args[0] :]
         except httptools.HttpParserInvalidMethodError:
             line = _REQUEST_LINE.match(data)
             # Not where the line stands behind another request: what begins there is not known.
             if not (line and at_its_start and connection.begun == begun + 1):
                 raise
             connection.begun = begun
-            self._again(UNROUTED + data[line.end(1) :])
-
-    def _again(self, data: bytes) -> None:
-        self._connection.parser = Parser(self._connection)
-        self._connection.parser.feed_data(data)
+            return UNROUTED + data[line.end(1) :]
+        return None

@@ -1,5 +1,7 @@
 """Everything that can be set: by flag (`--max-queue`) or environment (`HEED_MAX_QUEUE`)."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -99,6 +101,21 @@ class Settings(BaseSettings):
                 f"--api-keys-file {self.api_keys_file}: no key in it; write one a line"
             )
         return keys
+
+
+def unknown_variables(environment: Iterable[str]) -> list[str]:
+    """Variables that look like settings and are none, each in a sentence.
+
+    Those that Kubernetes sets for a Service named `heed` are left out.
+    """
+    known = [f"HEED_{name.upper()}" for name in Settings.model_fields]
+    found = []
+    for name in sorted(environment):
+        of_service = name.startswith(("HEED_SERVICE_", "HEED_PORT_"))
+        if name.startswith("HEED_") and name not in known and not of_service:
+            near = get_close_matches(name, known, 1, cutoff=0.8)
+            found.append(f"{name}: no such setting" + (f"; is it {near[0]}?" if near else ""))
+    return found
 
 
 def cannot_listen(settings: Settings, error: OSError) -> SettingsError:

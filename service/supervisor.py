@@ -21,7 +21,7 @@ from service.channel import Channel
 from service.logs import start_logging
 from service.processors import warn_of_crowding
 from service.samples import Samples, add_up, without_gauges
-from service.settings import Settings, SettingsError, cannot_listen
+from service.settings import Settings, SettingsError, cannot_listen, unknown_variables
 
 log = logging.getLogger("heed")
 
@@ -61,6 +61,8 @@ def serve(settings: Settings) -> int:
         HeedError: the address cannot be bound, or a worker refuses a bundle or a setting.
     """
     start_logging(settings.log_level)
+    for sentence in unknown_variables(os.environ):
+        log.warning("%s", sentence)
     _raise_file_limit()
     with _bind(settings) as listener:
         return asyncio.run(Supervisor(settings, listener).run())
@@ -167,17 +169,17 @@ class Supervisor:
 
     async def _collect_for(self, asking: Worker) -> None:
         """Ask every worker for its metrics and send the sum to the one that asks."""
-        asked = []
-        for worker in self._workers.values():
+        asked: dict[int, asyncio.Future[None]] = {}
+        for slot, worker in self._workers.items():
             if worker.telling is None or worker.telling.done():
                 worker.telling = asyncio.get_running_loop().create_future()
                 worker.channel.send("tell")
-            asked.append(worker.telling)
+            asked[slot] = worker.telling
         if asked:
-            await asyncio.wait(asked, timeout=TELL_SECONDS)
+            await asyncio.wait(asked.values(), timeout=TELL_SECONDS)
         parts = [self._retired]
-        for worker in self._workers.values():
-            in_time = worker.telling is not None and worker.telling.done()
+        for slot, worker in self._workers.items():
+            in_time = slot in asked and asked[slot].done()
             parts.append(worker.told if in_time else without_gauges(worker.told))
         asking.channel.send("collected", add_up(parts))
 

@@ -184,6 +184,9 @@ def test_a_place_that_cannot_be_written_to(
     with pytest.raises(DataError, match="is the current folder"):
         write_bundle(Path(), *parts, force=True)
     assert Bundle.load(copy).config == bundle.config
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(DataError, match="loop"):
+        write_bundle(tmp_path / "loop" / "x", *parts)
     (tmp_path / "link").symlink_to(tmp_path / "target")
     write_bundle(tmp_path / "link", *parts)
     write_bundle(tmp_path / "link", *parts, force=True)

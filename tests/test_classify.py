@@ -83,6 +83,23 @@ def test_what_cannot_be_done_is_one_sentence(
     assert done.stderr.count("\n") == 1
 
 
+def test_a_text_a_line(trained: Path) -> None:
+    def told(lines: bytes) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "heed", "classify", str(trained), "-", "--json"]
+        return subprocess.run(command, cwd=ROOT, input=lines, capture_output=True, check=False)
+
+    done = told("a wonderful film\r\ncafé".encode())
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert (first["label"], second["tokens"][0]["text"]) == ("positive", "café")
+    for lines, says in (
+        (b"a\n\n", b"text 2: "),
+        (b"a\n\xff\n", b"line 2: not UTF-8"),
+        (b"", b"no line"),
+    ):
+        done = told(lines)
+        assert (done.returncode, says in done.stderr) == (2, True)
+
+
 def test_output_is_utf_8_and_a_full_disk_one_sentence(trained: Path) -> None:
     command = [sys.executable, "-m", "heed", "classify", str(trained), "café", "--json"]
     ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
@@ -97,3 +114,8 @@ def test_output_is_utf_8_and_a_full_disk_one_sentence(trained: Path) -> None:
 def test_a_folder_that_is_no_bundle_is_named(tmp_path: Path) -> None:
     done = heed("classify", tmp_path / "nothing", "fine", check=False)
     assert (done.returncode, str(tmp_path / "nothing") in done.stderr) == (2, True)
+
+
+def test_a_folder_of_bundles_is_told_from_one(trained: Path) -> None:
+    done = heed("classify", trained.parent, "fine", check=False)
+    assert (done.returncode, f"name one of them, say {trained}" in done.stderr) == (2, True)

@@ -1,4 +1,3 @@
-import contextlib
 import gzip
 from pathlib import Path
 
@@ -30,9 +29,10 @@ def test_tsv_and_other_columns(tmp_path: Path) -> None:
 
 
 def test_empty_lines_before_the_header_and_lines_in_a_field(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.tsv", b'\n\ntext\tlabel\n"two\nlines"\tx\n')
+    text = "def f():\n\tx = 1\n\treturn x"
+    path = write(tmp_path / "a.tsv", f'\n\ntext\tlabel\n"{text}"\tx\n'.encode())
     read = read_labelled(path)
-    assert (read.texts, list(read.rows)) == (["two\nlines"], [4])
+    assert (read.texts, list(read.rows)) == ([text], [4])
 
 
 def test_a_field_longer_than_the_librarys_limit(tmp_path: Path) -> None:
@@ -71,11 +71,6 @@ def test_parquet_that_is_no_table_of_texts(tmp_path: Path) -> None:
     (tmp_path / "c.parquet").mkdir()
     with pytest.raises(DataError, match="cannot be read: Is a directory"):
         read_labelled(tmp_path / "c.parquet")
-    whole = pattern.read_bytes()
-    for place in range(0, len(whole), 3):  # some make the library panic
-        damaged = whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
-        with contextlib.suppress(DataError):
-            read_labelled(write(tmp_path / "d.parquet", damaged))
 
 
 @pytest.mark.parametrize(
@@ -102,6 +97,8 @@ def test_parquet_that_is_no_table_of_texts(tmp_path: Path) -> None:
         ("a.jsonl", b"[" * 100_000, "row 1: not JSON"),
         ("a.jsonl", b"3\n", "row 1: not an object"),
         ("a.parquet", b"PAR1", "not a parquet file"),
+        ("a.csv", b"text;label\ngood;pos\n", "its header is one field with a semicolon in it"),
+        ("a.csv", b"text\tlabel\ngood\tpos\n", "its header is one field with a tab in it"),
         ("a.csv", b"text,label\rgood,pos\rbad,neg\r", "row 1: a line end that is neither"),
         (
             "a.tsv",

@@ -199,6 +199,7 @@ def test_marks_that_do_not_fit_are_named(tmp_path: Path, row: dict[str, object])
         ({"text": ["a"], "spans": []}, "'text' is not a single text"),
         ({"text": "a \ud800", "spans": []}, "'text' holds half a character"),
         ({"text": "a", "spans": [], "label": [1]}, "'label' is not a single text"),
+        ({"tokens": ["a", "\ud800"], "rationale": [1, 0]}, "'tokens' holds half a character"),
     ],
 )
 def test_texts_are_read_as_those_without_marks(

@@ -101,6 +101,6 @@ heed.main()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == (
-        "heed: hf:imdb: datasets is not installed; `pip install 'heed-classifier[train,hub]'` "
-        "brings what public data sets need\n"
+        f"heed: hf:imdb: datasets is not installed; `{sys.executable} -m pip install -c "
+        "constraints.txt -e '.[train,hub]'` in Heed's folder brings it\n"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.settings import Settings, SettingsError, flag
+from service.settings import Settings, SettingsError, flag, unknown_variables
 from tests.command import ROOT, heed
 
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
@@ -49,6 +49,15 @@ def test_flags_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings.read(max_body="10", timeout="2.5", workers=None)
     assert (settings.max_queue, settings.max_body, settings.timeout) == (7, 10, 2.5)
     assert (settings.threads, settings.workers) == (1, 1)
+
+
+def test_variables_that_are_no_settings_are_told() -> None:
+    links = ("HEED_SERVICE_HOST", "HEED_PORT_8000_TCP")  # of Kubernetes
+    assert unknown_variables(["HEED_PORT", "PATH", *links]) == []
+    assert unknown_variables(["HEED_WOKERS", "HEED_X"]) == [
+        "HEED_WOKERS: no such setting; is it HEED_WORKERS?",
+        "HEED_X: no such setting",
+    ]
 
 
 def test_they_are_frozen() -> None:

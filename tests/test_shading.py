@@ -156,3 +156,13 @@ def test_no_reasons_and_no_label() -> None:
     assert to_terminal(TEXT, answer).plain == "not sure   a 60.0%  b 40.0%\n"
     read = Marks(to_html([TEXT], [answer]))
     assert (read.text, read.marks) == (TEXT, [])
+
+
+def test_words_that_run_to_the_left_keep_their_numbers_beside_them() -> None:
+    text = "dull مرحبا"
+    tokens = [
+        {"text": text[a:b], "start": a, "end": b, "attention": 0.5, "contribution": part}
+        for (a, b), part in (((0, 4), -1.0), ((5, 9), 0.5), ((9, 10), 0.0001))
+    ]
+    page = to_html([text], [make_answer(tokens=tokens)])
+    assert "moved most by: <bdi>dull</bdi> −1.000, <bdi>مرحب</bdi> +0.500. Score" in page

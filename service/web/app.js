@@ -11,6 +11,9 @@ const PAUSE = 120; // milliseconds without a key before the server is asked,
 const PAUSE_PER_CHARACTER = 0.02; // and more for long texts, whose reasons take longer to draw
 const SLOW = 400; // milliseconds after which an old answer is dimmed
 
+const RIGHT_TO_LEFT = /\p{Script=Arabic}|\p{Script=Hebrew}|\p{Script=Syriac}|\p{Script=Thaana}|\p{Script=Nko}/u;
+const LOOKED_AT = 1000; // characters that tell a text's direction
+
 const element = (id) => document.getElementById(id);
 const text = element("text");
 
@@ -21,6 +24,12 @@ let asked = new AbortController(); // the call in flight
 let timer = null;
 
 const model = () => models.find(({ name }) => name === state.model);
+
+/** Let the text run as its first letter does: to `dir="auto"` a megabyte is ten seconds of layout. */
+function turn() {
+  const first = text.value.slice(0, LOOKED_AT).match(/\p{Letter}/u)?.[0] ?? "";
+  text.dir = RIGHT_TO_LEFT.test(first) ? "rtl" : "ltr";
+}
 
 /** Ask after a pause in typing; what was asked before is dropped at once. */
 function askSoon(pause = PAUSE + PAUSE_PER_CHARACTER * Math.min(text.value.length, 20_000)) {
@@ -109,6 +118,7 @@ function showModel() {
   if (state.label !== null && !labels.includes(state.label)) state.label = null;
   element("model").value = name;
   if (text.value !== state.text) text.value = state.text;
+  turn();
   element("examples").replaceChildren(...examplesFor(model()).map(exampleItem));
   element("footer").textContent =
     `${name} ${version} · ${labels.length} labels · reads up to ${max_tokens} tokens · ${provider}`;
@@ -122,6 +132,7 @@ function exampleItem(example) {
   button.textContent = example;
   button.addEventListener("click", () => {
     text.value = state.text = example;
+    turn();
     askSoon(0);
   });
   item.append(button);
@@ -138,6 +149,7 @@ function setView(view) {
 
 text.addEventListener("input", () => {
   state.text = text.value;
+  turn();
   askSoon();
 });
 element("model").addEventListener("change", (event) => {
@@ -178,5 +190,6 @@ function start() {
   clear("");
   setView(state.view);
   text.value = state.text ?? "";
+  turn();
   askSoon(0);
 }

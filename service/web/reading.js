@@ -4,6 +4,7 @@ import { percent, sign, signed, weight } from "./numbers.js";
 import { segment } from "./segments.js";
 
 const STRONGEST = 6;
+const UNREAD = 20_000; // characters shown of an end that was not read
 const FAINT = 0.06; // of the strongest; words below carry no sign
 
 const section = document.getElementById("reading");
@@ -64,7 +65,7 @@ export function showView(view) {
 function elementOf(piece, most) {
   if (piece.kind === "gap") return document.createTextNode(piece.text);
   const span = document.createElement("span");
-  span.textContent = piece.text;
+  span.textContent = piece.kind === "unread" ? beginning(piece.text) : piece.text;
   span.className = piece.kind;
   if (piece.kind === "word") {
     const { start, end, attention, contribution } = piece;
@@ -78,6 +79,11 @@ function elementOf(piece, most) {
     spans.push(span);
   }
   return span;
+}
+
+function beginning(text) {
+  const rest = text.length - UNREAD;
+  return rest <= 0 ? text : `${text.slice(0, UNREAD)} … (${rest.toLocaleString()} more characters)`;
 }
 
 function showUnread(last, model) {
