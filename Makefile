@@ -45,15 +45,16 @@ train-sentiment: runs/imdb_dev.csv.gz
 	$(BIN)/heed train $(DATA)/sst2/train_phrases.csv.gz $(DATA)/imdb/train.csv.gz \
 	  --dev $(DATA)/sst2/dev.csv.gz --dev $< \
 	  --test $(DATA)/sst2/test.csv.gz --name sentiment --version 3.5.0 \
-	  --data-name "SST-2 phrases and IMDB reviews" \
-	  --terms "no licence stated for either; weights trained on them are widely published" \
+	  --data-name "SST-2 phrases (Socher et al. 2013) and IMDB reviews (Maas et al. 2011)" \
+	  --terms "no licence stated for either; weights trained on them are widely published. The encoder, sentence-transformers/all-MiniLM-L6-v2, is under Apache-2.0" \
 	  --init-embeddings $(ENCODER) --teacher $(ENCODER) \
 	  --checkpoint runs/sentiment --out bundles/sentiment --force $(ARGS)
 
 train-intents: $(VENV)/.dev
 	$(BIN)/heed train $(DATA)/clinc150/train.csv.gz \
 	  --dev $(DATA)/clinc150/dev.csv.gz --test $(DATA)/clinc150/test.csv.gz --name intents --version 3.5.0 \
-	  --data-name "CLINC150 (Larson et al. 2019)" --terms "CC BY 3.0" \
+	  --data-name "CLINC150 (Larson et al. 2019)" \
+	  --terms "CC BY 3.0. The encoder, sentence-transformers/all-MiniLM-L6-v2, is under Apache-2.0" \
 	  --init-embeddings $(ENCODER) --teacher $(ENCODER) \
 	  --out-of-scope $(DATA)/clinc150/oos_dev.csv.gz \
 	  --checkpoint runs/intents --out bundles/intents --force $(ARGS)

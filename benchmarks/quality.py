@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.aside import set_aside
 from benchmarks.contest import Comparison, Heed, compare
 from benchmarks.quality_report import plot, table
 from benchmarks.rivals import FastText, Method, Tfidf
@@ -29,7 +30,9 @@ SETS: dict[str, Files] = {
     "clinc150": ("train.csv.gz", "dev.csv.gz", "test.csv.gz"),
     "chnsenticorp": ("train.csv.gz", "dev.csv.gz", "test_clean.csv.gz"),
 }
-"""Train, dev and test file in a folder of that name; without a dev file some rows are set aside."""
+"""Train, dev and test file in a folder of that name; without a dev file see `ASIDE`."""
+ASIDE = {"imdb": 1000}
+"""Rows set aside of a set without a dev file: those that its bundle did not learn (Makefile)."""
 BUNDLES = {
     "sst2": "bundles/sentiment",
     "imdb": "bundles/sentiment",
@@ -72,6 +75,9 @@ def _order(name: str, asked: argparse.Namespace) -> Order:
         raise HeedError(f"no such set; there is {', '.join(SETS)}, and {OWN} with --train")
     train, dev, test = (asked.data / name / file if file else None for file in SETS[name])
     assert train is not None
+    if name in ASIDE:
+        dev = asked.out / f"{name}_dev.csv.gz"
+        set_aside(train, ASIDE[name], dev)
     return Order((train,), asked.out, dev=_one(dev), test=test)
 
 
@@ -120,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--test", type=Path, help="its test rows")
     add("--bundle", **_PAIRS, help="bundle of a set, where it is not the one that ships")
     add("--encoder-checkpoint", **_PAIRS, help="`heed train --teacher --checkpoint` of a set")
-    add("--encoder", default="encoders/minilm", help="the encoder fine-tuned there")
+    add("--encoder", default="encoders/all-MiniLM-L6-v2", help="the encoder fine-tuned there")
     add("--limit", type=int, help="most test rows, the first of each set; else all")
     add("--out", type=Path, default=Path("runs/quality"), help="folder to write to")
     return parser
