@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from model.bundle import CONFIG, Bundle
 from model.errors import BundleError, DeviceError
+from model.half import in_half_precision
 
 Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["float32", "tf32"]
+Precision = Literal["float32", "tf32", "float16"]
 
 INPUT = "input_ids"
 OUTPUTS = ("logits", "attention", "contributions")
@@ -43,8 +44,8 @@ class Session:
             bundle: whose network.
             device: `auto` takes CUDA where onnxruntime has it.
             threads: CPU threads of one run.
-            precision: of a GPU's matrix products: `tf32` rounds to ten bits, where a bundle's
-                tolerances are for `float32`.
+            precision: of a GPU's numbers: `tf32` rounds what its matrix products take to ten bits,
+                `float16` is of all. A bundle's tolerances are for `float32`, as on the CPU.
 
         Raises:
             BundleError: the tensors do not fit the bundle.
@@ -130,11 +131,14 @@ def _start(
     options.log_severity_level = 4  # errors are raised, and fallbacks seen by what the session says
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[Any] = [CPU]
+    model = bundle.model
     if device != "cpu" and CUDA in ort.get_available_providers():
         _load_cuda()
         providers.insert(0, (CUDA, {"use_tf32": int(precision == "tf32")}))
+        if precision == "float16":
+            model = in_half_precision(model)
     try:
-        session = ort.InferenceSession(bundle.model, options, providers=providers)
+        session = ort.InferenceSession(model, options, providers=providers)
     except Exception as error:  # onnxruntime's own errors share no public base
         raise BundleError(f"{bundle.path}: onnxruntime cannot load its model: {error}") from error
     if device == "cuda" and session.get_providers()[0] != CUDA:
@@ -142,6 +146,8 @@ def _start(
             "--device cuda: onnxruntime could not start CUDA here (driver, CUDA or cuDNN library "
             "missing); `nvidia-smi` shows the driver, or use --device cpu"
         )
+    if model is not bundle.model and session.get_providers()[0] != CUDA:
+        return _start(bundle, "cpu", threads, precision)
     return session
 
 

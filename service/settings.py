@@ -39,10 +39,10 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto, cpu or cuda; cuda refuses to start where it cannot be had."
     )
-    precision: Literal["float32", "tf32"] = Field(
+    precision: Literal["float32", "tf32", "float16"] = Field(
         "float32",
-        description="float32, or tf32: a GPU's matrix products rounded to ten bits, beyond the"
-        " tolerances of a bundle.",
+        description="Of a GPU's numbers: float32, tf32 (matrix products rounded to ten bits) or"
+        " float16; the last two beyond the tolerances of a bundle.",
     )
     max_body: Annotated[ByteSize, Field(ge=1)] = Field(
         ByteSize(2 * 1024 * 1024), description="Bytes of a request; more is refused with 413."

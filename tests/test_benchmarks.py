@@ -42,6 +42,18 @@ def test_how_long_a_text_takes_to_be_tokenized(trained: Path, test_csv: Path) ->
     assert min(found["library"], found["first"], found["again"]) > 0
 
 
+def test_what_half_precision_changes(trained: Path, test_csv: Path) -> None:
+    done = run("benchmarks.half", trained, test_csv)
+    assert done.returncode == 0, done.stderr
+    _, name, texts, differ, apart, off, _ = done.stdout.split("|")
+    assert (name.strip(), texts.strip()) == (test_csv.parent.name, "80")
+    assert int(differ) <= 2
+    assert 0 < float(apart) < 0.05
+    assert 0 <= float(off) < 0.01
+    done = run("benchmarks.half", trained.parent, test_csv)
+    assert (done.returncode, "name one of them" in done.stderr) == (2, True)
+
+
 def test_the_service_beside_its_floors(trained: Path) -> None:
     done = run("benchmarks", trained, "--rounds", 1, "--seconds", 1)
     if not CAN_MEASURE:

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from model.bundle import Bundle
+from model.half import in_half_precision
 from model.session import OUTPUTS, Session, gpu_shape
 
 
@@ -38,3 +40,26 @@ def test_shapes_are_few() -> None:
 
 def test_every_shape_is_warmed(session: Session) -> None:
     assert session.warm_up(64) == 3 + 2  # 1, 2 and 4 rows of 16 tokens, 1 and 2 of 32
+
+
+def test_in_half_precision_all_is_nearly_the_same(trained: Path, session: Session) -> None:
+    """On the CPU, which computes it with conversions."""
+    half = ort.InferenceSession(in_half_precision(Bundle.load(trained).model))
+    ids = np.random.default_rng(0).integers(2, 60, (5, 32))
+    ids[0, 1:] = 0
+    ids[1, 30:] = 0
+    found = half.run(OUTPUTS, {"input_ids": ids})
+    for one, other in zip(session.run(ids, OUTPUTS), found, strict=True):
+        assert other.dtype == np.float32
+        assert 0 < np.abs(one - other).max() < 0.01
+    assert all((numbers[ids == 0] == 0).all() for numbers in found[1:])
+
+
+def test_the_cpu_computes_in_32_bits_whatever_is_asked_for(trained: Path, session: Session) -> None:
+    """Where there is CUDA to try, and none that works, the network is loaded again as it is."""
+    other = Session(Bundle.load(trained), "auto", precision="float16")
+    if other.provider != "CPUExecutionProvider":
+        pytest.skip("here is a GPU")
+    ids = np.ones((2, 7), dtype=np.int64)
+    for one, same in zip(session.run(ids, OUTPUTS), other.run(ids, OUTPUTS), strict=True):
+        assert (one == same).all()
