@@ -91,14 +91,14 @@ def in_words(config: BundleConfig) -> str:
             f"No threshold makes {asked['target_precision']:.1%} of the labels given on dev right "
             f"(without one it is {dev['precision']:.1%}), so a label is always given."
         )
-    if not config.min_confidence:
-        right = f"{dev['precision']:.1%} of those on dev are right"
-        return f"A label is always given, as {right} without a threshold."
-    words = (
-        f"Below a probability of {config.min_confidence:.3f} no label is given. On dev "
-        f"{dev['coverage']:.1%} of the rows get one, and {dev['precision']:.1%} of the labels "
-        "given are right"
-    )
+    if config.min_confidence:
+        words = (
+            f"Below a probability of {config.min_confidence:.3f} no label is given. On dev "
+            f"{dev['coverage']:.1%} of the rows get one, and {dev['precision']:.1%} of the labels "
+            "given are right"
+        )
+    else:
+        words = f"A label is always given, as {dev['precision']:.1%} of those on dev are right"
     if texts:
         words += (
             f", those given to out-of-scope texts counted as wrong; of {texts:,} such texts "

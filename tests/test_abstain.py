@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.abstain import choose_threshold
+from model.abstain import choose_threshold, in_words
+from model.bundle import BundleConfig
 
 confidences = st.lists(st.integers(1, 20).map(lambda n: n / 20), max_size=30)
 rows = st.lists(st.tuples(st.integers(1, 20).map(lambda n: n / 20), st.booleans()), min_size=1)
@@ -75,3 +76,21 @@ def test_what_was_measured() -> None:
     assert (chosen.coverage, chosen.precision, chosen.out_of_scope_refused) == (1, 0.75, 1)
     assert choose(dev, [], 0.5).min_confidence == 0
     assert "out_of_scope_refused" not in choose(dev, [], 0.5).to_dict()
+
+
+def test_what_was_chosen_is_told_in_words() -> None:
+    dev = {"coverage": 0.9, "precision": 0.95, "out_of_scope_refused": 0.5}
+    known = {
+        "format": 1, "name": "a", "version": "1", "labels": ["x", "y"], "max_tokens": 8,
+        "bias": [0, 0], "temperature": 1, "sha256": {}, "scores": {"dev": dev},
+    }  # fmt: skip
+
+    def told(threshold: float | None, outside: int) -> str:
+        asked = {"target_precision": 0.97, "out_of_scope": outside}
+        more = {"min_confidence": threshold, "training": {"abstaining": asked}}
+        return in_words(BundleConfig.model_validate(known | more))
+
+    assert told(0.6, 0).startswith("Below a probability of 0.600 no label is given. On dev 90.0%")
+    assert told(0.6, 4).endswith("of 4 such texts 50.0% get none.")
+    assert told(0.0, 0) == "A label is always given, as 95.0% of those on dev are right."
+    assert told(None, 0).startswith("No threshold makes 97.0% of the labels given on dev right")

@@ -116,7 +116,7 @@ def test_who_hangs_up_is_forgotten(server: Server) -> None:
     "sent",
     [
         b"\0\1\2\3\r\n\r\n",
-        b"BREW / HTTP/1.1\r\n\r\n",
+        b"BREW/ HTTP/1.1\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
         b"GET /\xe9 HTTP/1.1\r\nHost: x\r\n\r\n",
         b"CONNECT x:1 HTTP/1.1\r\n\r\n",

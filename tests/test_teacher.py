@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from model.abstain import in_words
 from model.bundle import Bundle
 from model.checkpoint import STATE, TEACHER, Checkpoint
 from model.classifier import Classifier
@@ -57,7 +58,7 @@ def taught(files: Path, arguments: list[object]) -> Path:
     done = heed(*arguments, "--target-precision", 0.9)
     assert "teacher epoch 1/" in done.stderr
     assert "the teacher labels 7,302 texts" in done.stderr
-    assert "Below a probability of " in done.stdout
+    assert in_words(Bundle.load(files / "bundle").config) in done.stdout
     return files / "bundle"
 
 
@@ -87,7 +88,7 @@ def test_the_threshold_is_that_of_the_card(taught: Path) -> None:
     refused = [max(one.probabilities) < config.min_confidence for one in outside]
     assert dev["out_of_scope_refused"] == np.mean(refused)
     card = (taught / "README.md").read_text("utf-8")
-    assert f"Below a probability of {config.min_confidence:.3f} no label is given." in card
+    assert in_words(config) in card
     assert "of 4 such texts" in card
 
 
@@ -108,7 +109,7 @@ def test_killed_anywhere_it_ends_the_same(
     assert (folder / TEACHER).stat().st_mtime_ns == made
 
     export = heed("export", folder, "--out", files / "exported")
-    assert "Below a probability of" in export.stdout
+    assert in_words(whole.config) in export.stdout
     assert Bundle.load(files / "exported").config.min_confidence == whole.config.min_confidence
 
 
