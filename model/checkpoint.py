@@ -12,9 +12,9 @@
 | `teacher.safetensors` | the same of the encoder that teaches, if there is one |
 | `lessons.safetensors` | what it says of every text and its tokens |
 
-Nothing is a pickle. Each file is written beside its place and renamed, so that a kill at any
-moment leaves the old one or the new one. No random state is kept: each update draws its random
-numbers from the seed and its own number.
+Nothing is a pickle. Each file is written beside its place and renamed (`model/stored.py`), so that
+a kill at any moment leaves the old one or the new one. No random state is kept: each update draws
+its random numbers from the seed and its own number.
 """
 
 import json
@@ -24,8 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from model.errors import DataError
@@ -33,6 +31,7 @@ from model.lessons import Lessons
 from model.network import Network, NetworkConfig
 from model.ngrams import Ngrams
 from model.places import cannot_write
+from model.stored import damaged, read_tensors, write_tensors, write_text
 from model.tokenizer import Tokenizer
 
 JOB, TOKENIZER, DEV, STATE = "job.json", "tokenizer.json", "dev.jsonl", "state.safetensors"
@@ -97,45 +96,37 @@ class Checkpoint:
         except OSError as error:
             raise cannot_write(self.path, error) from error
         if table is not None:
-            self._save(self.path / START, {"start.table": table}, {})
-        self._write(TOKENIZER, tokenizer)
-        self._write(DEV, dev)
+            write_tensors(self.path / START, {"start": {"table": table}}, {})
+        write_text(self.path / TOKENIZER, tokenizer)
+        write_text(self.path / DEV, dev)
         self.amend(job)
 
     def amend(self, job: dict[str, Any]) -> None:
         """Write the job once more, when more is known of it."""
-        self._write(JOB, json.dumps(job, indent=2))
+        write_text(self.path / JOB, json.dumps(job, indent=2))
 
     def keep_out_of_scope(self, texts: str | None) -> None:
         """Write the texts of no label, or see that there are none."""
         if texts is None:
             (self.path / OUT_OF_SCOPE).unlink(missing_ok=True)
         else:
-            self._write(OUT_OF_SCOPE, texts)
-
-    def _write(self, name: str, content: str) -> None:
-        beside = self.path / f".{name}"
-        try:
-            beside.write_text(content, encoding="utf-8")
-            beside.replace(self.path / name)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
+            write_text(self.path / OUT_OF_SCOPE, texts)
 
     def job(self) -> dict[str, Any]:
         """What `begin` was given."""
         try:
             tree = json.loads(self._read(JOB))
         except (ValueError, RecursionError) as error:
-            raise self._damaged(JOB, error) from error
+            raise damaged(self.path / JOB, error) from error
         if not isinstance(tree, dict):
-            raise self._damaged(JOB, "it is no JSON object")
+            raise damaged(self.path / JOB, "it is no JSON object")
         if tree.get("format") != FORMAT:
             raise DataError(
                 f"{self.path}: a checkpoint of another version of Heed; use it with that version, "
                 "or train anew"
             )
         if missing := JOB_FIELDS - tree.keys():
-            raise self._damaged(JOB, f"it lacks {min(missing)!r}")
+            raise damaged(self.path / JOB, f"it lacks {min(missing)!r}")
         return tree
 
     def tokenizer(self) -> Tokenizer:
@@ -144,7 +135,7 @@ class Checkpoint:
         try:
             return Tokenizer.from_json(document)
         except Exception as error:  # the library raises a bare Exception
-            raise self._damaged(TOKENIZER, error) from error
+            raise damaged(self.path / TOKENIZER, error) from error
 
     def network(self) -> Network:
         """The network with the best weights so far.
@@ -157,14 +148,14 @@ class Checkpoint:
             network = Network(NetworkConfig(**self.job()["network"]))
             network.load_state_dict(best)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise self._damaged(STATE, error) from error
+            raise damaged(self.path / STATE, error) from error
         return network.eval()
 
     def table(self) -> Tensor | None:
         """What the tokens mean beforehand, (V, D), if `begin` was told."""
         if not (self.path / START).exists():
             return None
-        return self._tensors(self.path / START)[0]["start"]["table"]
+        return read_tensors(self.path / START)[0]["start"]["table"]
 
     def _read(self, name: str) -> str:
         try:
@@ -177,45 +168,40 @@ class Checkpoint:
 
     def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> None:
         """Write where training stands."""
-        tensors = {f"network.{name}": t for name, t in network.state_dict().items()}
-        tensors |= {f"best.{name}": t for name, t in state.best.items()}
-        for number, values in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": t for name, t in values.items()}
+        slots = optimizer.state_dict()["state"]
+        parts = {
+            "network": network.state_dict(),
+            "best": state.best,
+            "optimizer": {
+                f"{n}.{name}": t for n, slot in slots.items() for name, t in slot.items()
+            },
+        }
         counters = {name: value for name, value in vars(state).items() if name != "best"}
-        self._save(self._state, tensors, counters)
-
-    def _save(self, path: Path, tensors: dict[str, Tensor], counters: dict[str, Any]) -> None:
-        beside = path.with_name(f".{path.name}")
-        whole = {name: t.contiguous() for name, t in tensors.items()}
-        try:
-            save_file(whole, beside, {"state": json.dumps(counters)})
-            beside.replace(path)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
+        write_tensors(self._state, parts, counters)
         self._saved = time.monotonic()
 
     def save_lessons(self, lessons: Lessons) -> None:
         """Write what the teacher says of the texts so far."""
-        tensors = {f"lessons.{name}": tensor for name, tensor in lessons.tensors().items()}
-        self._save(self.path / LESSONS, tensors, {"accuracy": lessons.accuracy})
+        parts = {"lessons": lessons.tensors()}
+        write_tensors(self.path / LESSONS, parts, {"accuracy": lessons.accuracy})
+        self._saved = time.monotonic()
 
     def lessons(self) -> Lessons | None:
         """What the last `save_lessons` was given, if there was one."""
         if not (self.path / LESSONS).exists():
             return None
-        parts, counters = self._tensors(self.path / LESSONS)
+        parts, counters = read_tensors(self.path / LESSONS)
         return Lessons.of(parts["lessons"], counters["accuracy"])
 
     def save_ngrams(self, ngrams: Ngrams) -> None:
         """Write the linear half."""
-        tensors = {f"ngrams.{name}": tensor for name, tensor in ngrams.state_dict().items()}
-        self._save(self.path / NGRAMS, tensors, {})
+        write_tensors(self.path / NGRAMS, {"ngrams": ngrams.state_dict()}, {})
 
     def ngrams(self) -> Ngrams | None:
         """What the last `save_ngrams` was given, if there was one."""
         if not (self.path / NGRAMS).exists():
             return None
-        return Ngrams.of(self._tensors(self.path / NGRAMS)[0]["ngrams"])
+        return Ngrams.of(read_tensors(self.path / NGRAMS)[0]["ngrams"])
 
     @property
     def due(self) -> bool:
@@ -229,7 +215,7 @@ class Checkpoint:
         """
         if not self.started:
             return State()
-        parts, counters = self._tensors(self._state)
+        parts, counters = read_tensors(self._state)
         network.load_state_dict(parts["network"])
         slots: dict[int, dict[str, Tensor]] = {}
         for key, tensor in parts.get("optimizer", {}).items():
@@ -246,31 +232,10 @@ class Checkpoint:
         Raises:
             DataError: no epoch was finished yet.
         """
-        best = self._tensors(self._state)[0].get("best", {}) if self.started else {}
+        best = read_tensors(self._state)[0].get("best", {}) if self.started else {}
         if not best:
             raise DataError(
                 f"{self.path}: no epoch was finished yet; go on with `heed train … --checkpoint "
                 f"{self.path} --resume`"
             )
         return best
-
-    def _tensors(self, path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-        """Tensors by part (network, best, optimizer) and the counters."""
-        parts: dict[str, dict[str, Tensor]] = {}
-        try:
-            path.open("rb").close()  # the library says of any file that cannot be read: not there
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-        try:
-            with safe_open(path, framework="pt") as file:
-                for key in file.keys():  # noqa: SIM118, it is no mapping
-                    part, _, name = key.partition(".")
-                    parts.setdefault(part, {})[name] = file.get_tensor(key)
-                counters = json.loads(file.metadata()["state"])
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise self._damaged(path.name, error) from error
-        return parts, counters
-
-    def _damaged(self, name: str, reason: object) -> DataError:
-        first = str(reason).partition("\n")[0]
-        return DataError(f"{self.path / name}: damaged: {first}; begin anew with --force")
