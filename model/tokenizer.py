@@ -5,8 +5,6 @@ the training text never showed.
 """
 
 import json
-import re
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,31 +15,10 @@ from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
 
 from model.chunks import ChunkReader, Chunks, ids_of, spans_of, words_of
 from model.errors import TextError
+from model.gaps import Gaps, close_gaps
 from model.segment import learn_words, word_pattern
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
-
-INVISIBLE = (
-    "\\s\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u08e2\u180e\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f"
-)
-"""White space, Cc and Cf: what no word is made of."""
-_GAP = re.compile(f"(?<![{INVISIBLE}])[{INVISIBLE}]{{32,}}")
-"""So long that it parts words as a space does; to tokenize a million of these takes a second."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gaps:
-    """Where gaps of a text were replaced by one space each."""
-
-    places: list[int]
-    """Of the spaces, in the shortened text."""
-    shifts: list[int]
-    """Code points that are missing before the first gap, after the first, after the second..."""
-
-    def restore(self, place: int) -> int:
-        """Where a place of the shortened text stands in the text as sent."""
-        return place + self.shifts[bisect_left(self.places, place)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +54,8 @@ class Tokenizer:
         self._reader = ChunkReader(inner)
         # So for every tokenizer that `fit` makes; another one may make tokens of white space.
         self._skips_gaps = not self.ids(" \n\0\xad\u200b\u3000" * 64)
+        # Not so for those, but for WordPiece that strips accents.
+        self._skips_marks = self.ids("a" + "\u0301\ufe0f" * 64 + "b \u0301") == self.ids("ab")
 
     @classmethod
     def fit(cls, texts: Sequence[str], vocabulary: int) -> "Tokenizer":
@@ -165,7 +144,7 @@ class Tokenizer:
         chunks = self._reader.read(read)
         if len(read) < len(text) and not _suffices(chunks, max_tokens):
             if self._skips_gaps:
-                text, gaps = _close_gaps(text)
+                text, gaps = close_gaps(text, with_piles=self._skips_marks)
             read = text[: max(64 * max_tokens, 4096)]
             chunks = self._reader.read(read)
         ids = ids_of(chunks)
@@ -181,19 +160,6 @@ def _suffices(chunks: Chunks, max_tokens: int) -> bool:
     """Whether a cut text has enough tokens, all of words that the cut does not go through."""
     words = words_of(chunks)
     return len(words) > max_tokens and words[max_tokens] < words[-1] - 1
-
-
-def _close_gaps(text: str) -> tuple[str, Gaps]:
-    pieces: list[str] = []
-    gaps = Gaps([], [0])
-    end = length = 0
-    for gap in _GAP.finditer(text):
-        pieces += text[end : gap.start()], " "
-        length += gap.start() - end + 1
-        end = gap.end()
-        gaps.places.append(length - 1)
-        gaps.shifts.append(end - length)
-    return "".join([*pieces, text[end:]]), gaps
 
 
 def pad(texts: Sequence[Sequence[int]]) -> NDArray[np.int64]:

@@ -81,6 +81,26 @@ def test_a_gap_of_any_length_parts_words_and_moves_no_place(gap: str, length: in
     assert encoding.spans[-1] == (len(text) - 4, len(text))
 
 
+@pytest.mark.parametrize("mark", ["\u0301", "\ufe0f", "\U000e0100"])
+@pytest.mark.parametrize("count", [31, 32, 33, 50_000])
+def test_marks_that_are_not_read_hide_nothing(mark: str, count: int) -> None:
+    """Of WordPiece that strips accents; others have tokens for them."""
+    wordpiece = Tokenizer.from_json((ROOT / "model/english/tokenizer.json").read_text("utf-8"))
+    pile = mark * count
+    for text, words in (
+        (pile + " good", ["good"]),
+        ("good " + pile, ["good"]),
+        ("caf" + pile + "e, bad", ["caf" + pile + "e", ",", "bad"]),
+        (f"a{pile}{' ' * count}b", [None, "b"]),
+    ):
+        encoding = wordpiece.encode(text, 16)
+        assert encoding.ids == wordpiece.ids(text)
+        assert encoding.truncated is False
+        for (start, end), word in zip(encoding.spans, words, strict=True):
+            assert word is None or text[start:end] == word
+    assert TOKENIZER.encode(pile, 16).ids == TOKENIZER.ids(pile)[:16]
+
+
 @pytest.mark.parametrize("text", ["x", "1", "👍\u200d", "a\u0301\u0323", "!\u0301", "\ufdfa", "好"])
 def test_a_text_without_spaces_is_read_no_further_than_needed(text: str) -> None:
     encoding = TOKENIZER.encode(text * (2_000_000 // len(text)), 256)
