@@ -53,7 +53,7 @@ def _training(
     order: Order, config: TrainConfig, rows: Rows, more: Labelled, source: str | None
 ) -> dict[str, Any]:
     known: dict[str, Any] = {
-        "data": as_utf8(order.data_name or order.data_files),
+        "data": as_utf8(order.data_name) if order.data_name else order.data_files,
         "rows": {
             "train": len(rows.train.texts),
             "dev": len(rows.dev.texts),

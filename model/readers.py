@@ -33,7 +33,9 @@ def _read_delimited(
                 if not columns:
                     columns = record
                     text, label = (_column(path, columns, c) for c in (text_column, label_column))
-                elif delimiter == "\t" and any(_swallowed(f, len(columns)) for f in record):
+                elif delimiter == "\t" and any(
+                    "\n" in field and _swallowed(field, len(columns)) for field in record
+                ):
                     raise DataError(
                         f"{path}, row {row}: a field that begins with a quote goes on over whole "
                         "rows to another quote; write such a field in quotes and its own quotes "

@@ -103,7 +103,7 @@ def _ref(schema: Any) -> dict[str, str]:
     return {"$ref": REF.format(model=schema.__name__)}
 
 
-HEADERS: dict[int, dict[str, Any]] = {
+HEADERS = {
     401: {"WWW-Authenticate": "How to send a key."},
     429: {"Retry-After": "Seconds after which to try again."},
     503: {"Retry-After": "Seconds after which to try again, where that is known."},

@@ -26,6 +26,7 @@ class Files(StaticFiles):
         """The file, or 304 where the browser has it."""
         response = super().file_response(*args, **kwargs)
         response.headers["Cache-Control"] = "no-cache"
+        response.headers["Accept-Ranges"] = "none"  # see `service.front`
         return response
 
 
@@ -52,5 +53,6 @@ def _html(name: str, policy: str) -> Response:
             "Content-Security-Policy": policy,
             "Referrer-Policy": "no-referrer",
             "Cache-Control": "no-cache",
+            "Accept-Ranges": "none",
         },
     )

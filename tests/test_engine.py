@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from service.errors import (
 )
 from service.inference.batcher import Job
 from service.inference.engine import Engine
+from service.settings import Settings
 from tests.fakes import FakeClassifier
 
 Scenario = Callable[[Engine, FakeClassifier], Awaitable[None]]
@@ -216,3 +218,9 @@ def test_stage_times_and_runs_are_reported() -> None:
         assert [(run.texts, run.tokens, run.computed) for run in runs] == [(2, 4, 6)]
 
     play(scenario)
+
+
+def test_a_run_hangs_after_half_a_minute_however_short_the_timeout_is(trained: Path) -> None:
+    for timeout, hangs_after in ((0.5, 30.0), (90.0, 90.0)):
+        engine = Engine.from_settings(Settings(bundles=trained, timeout=timeout))
+        assert engine.hang_seconds == hangs_after

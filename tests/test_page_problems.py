@@ -33,6 +33,20 @@ def test_a_text_too_large_is_refused_in_a_sentence(browser: Browser, trained: Pa
         expect(page.locator("#problem")).to_have_text(re.compile(r"^The body .*1024 bytes.*\.$"))
 
 
+def test_a_megabyte_is_read_without_a_freeze(page: Page) -> None:
+    open_page(page)
+    text = "good film " * 100_000
+    frame = """text => new Promise(done => {
+        const field = document.getElementById("text");
+        const begun = performance.now();
+        field.value = text;
+        field.dispatchEvent(new Event("input"));
+        requestAnimationFrame(() => setTimeout(() => done(performance.now() - begun)));
+    })"""
+    assert page.evaluate(frame, text) < 5000
+    expect(page.locator(".unread")).to_contain_text("more characters)")
+
+
 def test_a_server_that_is_down_is_said_and_asked_again(browser: Browser, trained: Path) -> None:
     with serve(trained) as server, watched_page(browser, server.url) as page:
         open_page(page)

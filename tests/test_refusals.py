@@ -192,6 +192,7 @@ def test_a_part_of_a_page_is_the_whole(server: Server, path: str) -> None:
     for part in ("bytes=0-3", "bytes=999999-", "lines=1"):
         response = server.request("GET", path, headers={"Range": part})
         assert (response.status_code, response.content) == (200, whole.content)
+        assert response.headers["Accept-Ranges"] == "none"
 
 
 def test_an_offer_of_http_2_is_answered_in_http_1(server: Server) -> None:
