@@ -34,12 +34,12 @@ DATA ?= $(if $(wildcard ../shared/data),../shared/data,data)
 ENCODER ?= sentence-transformers/all-MiniLM-L6-v2
 
 data: $(VENV)/.dev ## fetch the public sets of the three bundles to data/, for `make train`
-	$(BIN)/python -m benchmarks.public data
+	$(BIN)/python -m scripts.fetch_data data
 
 train: train-sentiment train-intents train-sentiment-zh ## train the bundles sentiment, intents and sentiment-zh from DATA and ENCODER
 
 runs/imdb_dev.csv.gz: $(DATA)/imdb/train.csv.gz | $(VENV)/.dev
-	$(BIN)/python -m benchmarks.aside $< 1000 $@
+	$(BIN)/python -m scripts.hold_out $< 1000 $@
 
 train-sentiment: runs/imdb_dev.csv.gz
 	$(BIN)/heed train $(DATA)/sst2/train_phrases.csv.gz $(DATA)/imdb/train.csv.gz \

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from benchmarks.machine import check_tools, describe, give_up
 from benchmarks.rows import Measure
-from model.bundle import Bundle
-from model.classifier import Classifier
-from model.errors import HeedError
+from heed.model.errors import HeedError
+from heed.model.inference.bundle import Bundle
+from heed.model.inference.classifier import OnnxClassifier
 
 GOALS = (
     ("over_http", "`/classify`, 16 connections: (T - T_loop) / T_asgi", "<=", 2.0),
@@ -39,7 +39,7 @@ def main() -> None:
     options = read_options()
     check_tools()
     try:
-        provider = Classifier(Bundle.load(options.bundle), options.device).provider
+        provider = OnnxClassifier(Bundle.load(options.bundle), options.device).provider
     except HeedError as error:
         give_up(str(error))
     measure = Measure(options.bundle, options.device, options.seconds)

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.machine import ROOT, check_tools, describe, give_up, post, serving, wrk
 from benchmarks.texts import SENTENCES, texts_of
-from model.bundle import Bundle
+from heed.model.inference.bundle import Bundle
 
 PORT = 8470
 CONNECTIONS = (1, 16, 64)

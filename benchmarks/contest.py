@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.rivals import Floats, Method, Settings
-from model.bundle import Bundle
-from model.calibrate import fit_temperature
-from model.classifier import Classifier, softmax
-from model.data import label_ids
-from model.errors import DataError
-from model.evaluate import evaluate
-from model.order import Rows
+from heed.model.commands.options import TrainingRows
+from heed.model.data.labelled import label_ids
+from heed.model.errors import DataError
+from heed.model.inference.bundle import Bundle
+from heed.model.inference.classifier import OnnxClassifier, softmax
+from heed.model.metrics.calibration import fit_temperature
+from heed.model.metrics.classification import score_predictions
 
 TIMED = 200
 """Test texts that are timed, drawn at random, the same for every method."""
@@ -70,7 +70,7 @@ class Heed:
 
     def __init__(self, path: Path, labels: Sequence[str]) -> None:
         """Raises `HeedError` when it cannot be loaded or has other labels."""
-        self._classifier = Classifier(Bundle.load(path))
+        self._classifier = OnnxClassifier(Bundle.load(path))
         self.size = sum(file.stat().st_size for file in path.iterdir())
         self.settings: Settings = {}
         if self._classifier.config.labels != list(labels):
@@ -83,7 +83,7 @@ class Heed:
 
 
 def compare(
-    name: str, rows: Rows, methods: Iterable[Method | str], limit: int | None = None
+    name: str, rows: TrainingRows, methods: Iterable[Method | str], limit: int | None = None
 ) -> Comparison:
     """Score each method on the test rows and time them in turns.
 
@@ -117,11 +117,11 @@ def compare(
         found = _probabilities(method, test.texts)
         on_dev = np.log(np.maximum(_probabilities(method, rows.dev.texts), LEAST))
         fitted = softmax(np.log(np.maximum(found, LEAST)) / fit_temperature(on_dev, of_dev))
-        scores = evaluate(found, of_test, labels)
+        scores = score_predictions(found, of_test, labels)
         # fmt: off
         figures.append(Figures(
             method.name, scores.accuracy, scores.macro_f1, scores.ece,
-            evaluate(fitted, of_test, labels).ece, alone[method.name], together[method.name],
+            score_predictions(fitted, of_test, labels).ece, alone[method.name], together[method.name],
             method.size, method.settings,
         ))
         # fmt: on

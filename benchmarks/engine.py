@@ -18,11 +18,11 @@ import torch
 
 from benchmarks.machine import describe, give_up
 from benchmarks.texts import SENTENCES, texts_of
-from model.bundle import Bundle
-from model.classifier import Classifier
-from model.errors import HeedError
-from model.gradients import load_network
-from model.tokenizer import Encoding, pad
+from heed.model.errors import HeedError
+from heed.model.evaluation.gradients import load_network
+from heed.model.inference.bundle import Bundle
+from heed.model.inference.classifier import OnnxClassifier
+from heed.model.text.tokenizer import Encoding, pad
 
 SIZES = (1, 64, 512)
 Run = Callable[[list[Encoding]], Any]
@@ -33,7 +33,7 @@ def main() -> None:
     options = read_options()
     try:
         bundle = Bundle.load(options.bundle)
-        classifier = Classifier(bundle, options.device)
+        classifier = OnnxClassifier(bundle, options.device)
         runs: dict[str, Run] = {"onnxruntime": lambda texts: classifier.run(texts, "contributions")}
         if options.checkpoint is not None:
             runs |= in_torch(bundle, options.checkpoint, options.device)

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model.checkpoint import TEACHER, Checkpoint
-from model.classifier import softmax
-from model.encoder import read_encoder
-from model.teacher import Teacher
-from model.tokenizer import length_batches, pad
+from heed.model.distill.encoder import read_encoder
+from heed.model.distill.teacher import Teacher
+from heed.model.inference.classifier import softmax
+from heed.model.text.tokenizer import length_batches, pad
+from heed.model.training.checkpoint import TEACHER, Checkpoint
 
 LONGEST = 128
 """Tokens read of a text, its special tokens among them."""

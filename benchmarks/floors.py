@@ -19,7 +19,7 @@ import onnxruntime as ort
 import tokenizers
 
 from benchmarks.texts import SENTENCES, texts_of
-from model.bundle import Bundle
+from heed.model.inference.bundle import Bundle
 
 BATCH = 64
 RUN = 16

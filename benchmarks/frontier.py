@@ -15,9 +15,9 @@ from pathlib import Path
 from benchmarks.contest import Comparison, Heed, compare
 from benchmarks.quality import SETS
 from benchmarks.quality_report import plot, table
-from model.data import read_labelled
-from model.order import Order, Rows
-from model.pipeline import train_bundle
+from heed.model.commands.options import TrainingRows, TrainOptions
+from heed.model.commands.train import train_bundle
+from heed.model.data.labelled import read_labelled
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,14 @@ def _draw(name: str, folder: Path, out: Path) -> Comparison:
                 "epochs": EPOCHS[name],
                 "hidden": 2 * configuration.width,
             }
-            order = Order((folder / train,), bundle, (folder / dev,), chosen=sizes)
+            order = TrainOptions((folder / train,), bundle, (folder / dev,), chosen=sizes)
             train_bundle(order, lambda _: None)
     rows = read_labelled(folder / train)
     held_out = read_labelled(folder / dev)
     labels = sorted(set(rows.labels))
     return compare(
         f"{name} dev",
-        Rows(rows, held_out, held_out, None, None, []),
+        TrainingRows(rows, held_out, held_out, None, None, []),
         (
             Sized(out / name / each.name.replace(" ", "-"), labels, each.name)
             for each in CONFIGURATIONS

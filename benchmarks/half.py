@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from model.bundle import Bundle
-from model.data import read_labelled
-from model.errors import HeedError
-from model.half import in_half_precision
-from model.session import CPU, CPU_BATCH_TOKENS, INPUT
-from model.tokenizer import length_batches, pad
+from heed.model.data.labelled import read_labelled
+from heed.model.errors import HeedError
+from heed.model.inference.bundle import Bundle
+from heed.model.inference.fp16 import convert_to_fp16
+from heed.model.inference.session import CPU, CPU_BATCH_TOKENS, INPUT
+from heed.model.text.tokenizer import length_batches, pad
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,7 +41,7 @@ def compare(bundle: Bundle, file: Path) -> str:
     ids = [bundle.tokenizer.encode(text, bundle.config.max_tokens).ids for text in texts]
     whole, half = (
         ort.InferenceSession(model, providers=[CPU])
-        for model in (bundle.model, in_half_precision(bundle.model))
+        for model in (bundle.model, convert_to_fp16(bundle.model))
     )
     differ, apart, off = 0, 0.0, 0.0
     for group in length_batches(list(map(len, ids)), CPU_BATCH_TOKENS):

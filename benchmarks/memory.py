@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from model.checkpoint import STATE
+from heed.model.training.checkpoint import STATE
 
 VOCABULARY = 100_000
 """Words that are made up; some of the short ones are equal."""

@@ -14,12 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.aside import set_aside
 from benchmarks.contest import Comparison, Heed, compare
 from benchmarks.quality_report import plot, table
 from benchmarks.rivals import FastText, Method, Tfidf
-from model.errors import HeedError
-from model.order import Order, Rows, read_rows
+from heed.model.commands.options import TrainingRows, TrainOptions, read_rows
+from heed.model.errors import HeedError
+from scripts.hold_out import set_aside
 
 Files = tuple[str, str | None, str]
 
@@ -68,9 +68,9 @@ def _write(found: Sequence[Comparison], out: Path) -> None:
     (out / "quality.svg").write_text(plot(found))
 
 
-def _order(name: str, asked: argparse.Namespace) -> Order:
+def _order(name: str, asked: argparse.Namespace) -> TrainOptions:
     if name == OWN:
-        return Order(tuple(asked.train), asked.out, dev=_one(asked.dev), test=asked.test)
+        return TrainOptions(tuple(asked.train), asked.out, dev=_one(asked.dev), test=asked.test)
     if name not in SETS:
         raise HeedError(f"no such set; there is {', '.join(SETS)}, and {OWN} with --train")
     train, dev, test = (asked.data / name / file if file else None for file in SETS[name])
@@ -78,14 +78,14 @@ def _order(name: str, asked: argparse.Namespace) -> Order:
     if name in ASIDE:
         dev = asked.out / f"{name}_dev.csv.gz"
         set_aside(train, ASIDE[name], dev)
-    return Order((train,), asked.out, dev=_one(dev), test=test)
+    return TrainOptions((train,), asked.out, dev=_one(dev), test=test)
 
 
 def _one(path: Path | None) -> tuple[Path, ...]:
     return (path,) if path else ()
 
 
-def _methods(name: str, rows: Rows, asked: argparse.Namespace) -> Iterator[Method | str]:
+def _methods(name: str, rows: TrainingRows, asked: argparse.Namespace) -> Iterator[Method | str]:
     """Each method, trained, or why it is left out."""
     labels = sorted(set(rows.train.labels))
     bundle = asked.bundle.get(name, BUNDLES.get(name))

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from model.plots import SERIES
+from heed.model.report.plots import SERIES
 
 if TYPE_CHECKING:
     from benchmarks.contest import Comparison

@@ -15,9 +15,9 @@ from typing import Any
 
 import tokenizers
 
-from model.bundle import TOKENIZER, Bundle
-from model.data import read_texts
-from model.tokenizer import Tokenizer
+from heed.model.data.labelled import read_texts
+from heed.model.inference.bundle import TOKENIZER, Bundle
+from heed.model.text.tokenizer import Tokenizer
 
 MOST = 8_000
 """Texts that are read."""

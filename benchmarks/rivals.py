@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from model.data import Labelled, label_ids
-from model.errors import HeedError
+from heed.model.data.labelled import LabelledTexts, label_ids
+from heed.model.errors import HeedError
 
 Floats = NDArray[np.float64]
 Settings = dict[str, float]
@@ -57,7 +57,7 @@ class FastText:
 
     name = "fastText, bigrams"
 
-    def __init__(self, train: Labelled, dev: Labelled, labels: Sequence[str]) -> None:
+    def __init__(self, train: LabelledTexts, dev: LabelledTexts, labels: Sequence[str]) -> None:
         """Raises `HeedError` where the package is missing."""
         if find_spec("fasttext") is None:
             raise HeedError(f"fasttext is not installed; `pip install -r {REQUIREMENTS}`")
@@ -103,7 +103,7 @@ class Tfidf:
 
     name = "TF-IDF, logistic regression"
 
-    def __init__(self, train: Labelled, dev: Labelled, labels: Sequence[str]) -> None:
+    def __init__(self, train: LabelledTexts, dev: LabelledTexts, labels: Sequence[str]) -> None:
         self._vectors = TfidfVectorizer(
             tokenizer=words, token_pattern=None, lowercase=False, ngram_range=(1, 2),
             min_df=2, sublinear_tf=True,

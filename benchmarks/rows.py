@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.machine import LOAD, ROOT, SERVER, get, post, serving, wrk
 from benchmarks.texts import LENGTHS, SENTENCES, texts_of
-from model.bundle import Bundle
+from heed.model.inference.bundle import Bundle
 
 PORT, BARE_PORT, TWO_PORT = 8461, 8462, 8463
 URL = f"http://127.0.0.1:{PORT}"

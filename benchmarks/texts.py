@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from model.bundle import Bundle
+from heed.model.inference.bundle import Bundle
 
 SENTENCES = (
     "The film opens slowly, but once the two sisters meet again it finds its rhythm.",

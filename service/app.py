@@ -11,18 +11,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.catalog import catalog
-from service.errors import ClientGone, ServiceError, UnknownRoute, WrongMethod
-from service.exchange import ProblemJson, respond
-from service.front import Front
-from service.inference.engine import Engine
-from service.metrics import Metrics
-from service.openapi import describe
-from service.operations import operations
-from service.pages import mount_pages
-from service.routes import EXPRESS, routes
-from service.settings import Settings
-from service.state import Service
+from heed.service.errors import ClientGone, ServiceError, UnknownRoute, WrongMethod
+from heed.service.http.exchange import ProblemJson, respond
+from heed.service.http.middleware import Front
+from heed.service.http.openapi import describe
+from heed.service.http.pages import mount_pages
+from heed.service.inference.engine import Engine
+from heed.service.metrics.metrics import Metrics
+from heed.service.routes.classify import EXPRESS, routes
+from heed.service.routes.health import operations
+from heed.service.routes.models import catalog
+from heed.service.settings import Settings
+from heed.service.state import Service
 
 log = logging.getLogger("heed")
 

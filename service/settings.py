@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model.errors import HeedError
+from heed.model.errors import HeedError
 
 
 class SettingsError(HeedError):

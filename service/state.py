@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from service.inference.engine import Engine
-from service.metrics import Metrics
-from service.samples import Samples
-from service.settings import Settings
+from heed.service.inference.engine import Engine
+from heed.service.metrics.metrics import Metrics
+from heed.service.metrics.samples import Samples
+from heed.service.settings import Settings
 
 
 @dataclass

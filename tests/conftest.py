@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import heed
-from tests.server import Server, serve
-from tests.texts import reviews, write_csv
+from tests.support.command import heed
+from tests.support.server import Server, serve
+from tests.support.texts import reviews, write_csv
 
 SIZES = ("--width", 32, "--epochs", 20, "--terms", "made for the tests")
 """Options of the bundle `trained`."""
 
-pytest_plugins = ["tests.chromium", "tests.sets"]
+pytest_plugins = ["tests.support.chromium", "tests.support.sets"]
 
 # As `heed train` sets it, before PyTorch is loaded: threads that wait take no time from others.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -75,7 +75,7 @@ def trained(
 @pytest.fixture(scope="session")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny sentence encoder."""
-    from tests import encoders  # it needs transformers, which takes seconds to load
+    from tests.support import encoders  # it needs transformers, which takes seconds to load
 
     return encoders.bert(tmp_path_factory.mktemp("encoders") / "bert")
 

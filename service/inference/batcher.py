@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from model.classifier import Classifier, Explain, Prediction
-from model.errors import TextError
-from service.errors import QueueFull, ServiceError
+from heed.model.errors import TextError
+from heed.model.inference.classifier import Explain, OnnxClassifier, Prediction
+from heed.service.errors import QueueFull, ServiceError
 
 NO_TEXT = 256
 """Bytes of a body that may be something else than text."""
@@ -36,7 +36,7 @@ class Stages:
 class Job:
     """The texts of one request. Threads take from it in turns until none is left."""
 
-    classifier: Classifier
+    classifier: OnnxClassifier
     texts: Sequence[str]
     explain: Explain
     future: asyncio.Future[None]
@@ -130,7 +130,7 @@ class Batcher:
         batch: list[Entry] = []
         aside: list[Job] = []
         room = self._budget
-        classifier: Classifier | None = None
+        classifier: OnnxClassifier | None = None
         while self._jobs and room > 0:
             job = self._jobs.popleft()
             if job.future.done():  # its client has gone, or its time has passed

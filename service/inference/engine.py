@@ -10,13 +10,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
-from model.bundle import find_bundles
-from model.classifier import Classifier, Explain
-from model.errors import BundleError
-from service.errors import ClientGone, DeadlineExceeded, QueueFull
-from service.inference.batcher import Batcher, Entry, Job
-from service.inference.runner import WARM_TEXT, Report, run_batch
-from service.settings import Settings
+from heed.model.errors import BundleError
+from heed.model.inference.bundle import find_bundles
+from heed.model.inference.classifier import Explain, OnnxClassifier
+from heed.service.errors import ClientGone, DeadlineExceeded, QueueFull
+from heed.service.inference.batcher import Batcher, Entry, Job
+from heed.service.inference.runner import WARM_TEXT, Report, run_batch
+from heed.service.settings import Settings
 
 WARM_SECONDS = 300.0
 PROBE_SECONDS = 1.0
@@ -33,7 +33,7 @@ class Engine:
 
     def __init__(
         self,
-        models: dict[str, Classifier],
+        models: dict[str, OnnxClassifier],
         default: str | None,
         max_queue: int,
         threads: int = 1,
@@ -66,7 +66,7 @@ class Engine:
     def from_settings(cls, settings: Settings) -> "Engine":
         """Load and verify the bundles. Raises `BundleError` or `DeviceError`."""
         models = {
-            name: Classifier(bundle, settings.device, settings.threads, settings.precision)
+            name: OnnxClassifier(bundle, settings.device, settings.threads, settings.precision)
             for name, bundle in find_bundles(settings.bundles).items()
         }
         default = settings.default_model or ("sentiment" if "sentiment" in models else None)
@@ -113,7 +113,7 @@ class Engine:
 
     async def classify(
         self,
-        model: Classifier,
+        model: OnnxClassifier,
         texts: Sequence[str],
         explain: Explain,
         patience: float,

@@ -8,11 +8,11 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from model.classifier import Classifier, Explain, Prediction
-from model.errors import TextError
-from model.tokenizer import Encoding, length_batches
-from service.errors import InferenceDown, InferenceFailed, InternalError
-from service.inference.batcher import Entry
+from heed.model.errors import TextError
+from heed.model.inference.classifier import Explain, OnnxClassifier, Prediction
+from heed.model.text.tokenizer import Encoding, length_batches
+from heed.service.errors import InferenceDown, InferenceFailed, InternalError
+from heed.service.inference.batcher import Entry
 
 log = logging.getLogger("heed")
 
@@ -129,7 +129,7 @@ def _fail(entry: Entry, error: BaseException, report: Report) -> None:
     )
 
 
-def _answers(classifier: Classifier) -> bool:
+def _answers(classifier: OnnxClassifier) -> bool:
     try:
         classifier.run([classifier.encode(WARM_TEXT)], "none")
     except BaseException as error:

@@ -1,0 +1,170 @@
+"""The plots of the report page, as SVG that takes its colours and font from the page."""
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.colors
+import matplotlib.image
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from heed.model.evaluation.faithfulness import DELETION_SHARES
+from heed.model.metrics.classification import CalibrationBin
+
+Floats = NDArray[np.float64]
+
+INK, FAINT, MAIN, ERROR = "#000001", "#000002", "#000003", "#000004"
+COLOURS = {INK: "ink", FAINT: "line", MAIN: "main", ERROR: "error"}
+"""Stand-ins for the page's CSS variables, which differ between its light and its dark theme."""
+SERIES = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"]
+"""Told apart by the colour-blind, on light and dark (Okabe and Ito 2008)."""
+
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "heed",  # equal plots, equal bytes
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+}
+
+
+@contextmanager
+def _drawn(into: list[str], width: float = 4.6, height: float = 3.2) -> Iterator[Figure]:
+    """A figure to draw on; its SVG is put `into` the list at the end."""
+    with mpl.rc_context(STYLE):
+        figure = Figure((width, height), layout="constrained")
+        yield figure
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]  # no XML declaration inside HTML
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    for stand_in, name in COLOURS.items():
+        svg = svg.replace(stand_in, f"var(--{name})")
+    into.append(svg)
+
+
+def reliability_diagram(bins: Sequence[CalibrationBin]) -> str:
+    """Accuracy against confidence a bin, with the number of rows below."""
+    svg: list[str] = []
+    with _drawn(svg, height=3.6) as figure:
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        middle = [(each.low + each.high) / 2 for each in bins]
+        width = (bins[0].high - bins[0].low) * 0.9
+        upper.plot([0, 1], [0, 1], color=INK, linewidth=0.8, dashes=(4, 3), label="perfect")
+        upper.bar(middle, [b.accuracy or 0 for b in bins], width, color=MAIN, label="accuracy")
+        filled = [b for b in bins if b.confidence is not None and b.accuracy is not None]
+        upper.plot(
+            [b.confidence for b in filled],
+            [b.accuracy for b in filled],
+            "o",
+            color=INK,
+            markersize=3,
+            label="at the bin's mean confidence",
+        )
+        upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
+        upper.legend(loc="upper left")
+        lower.bar(middle, [each.n for each in bins], width, color=MAIN)
+        lower.set(xlabel="probability of the label given", ylabel="rows")
+    return svg[0]
+
+
+def confidence_histogram(confidence: Floats, right: NDArray[np.bool_]) -> str:
+    """How sure the answers were, right ones and wrong ones stacked."""
+    svg: list[str] = []
+    with _drawn(svg) as figure:
+        axes = figure.subplots()
+        axes.hist(
+            [confidence[right], confidence[~right]],
+            bins=list(np.linspace(0, 1, 31)),
+            stacked=True,
+            color=[MAIN, ERROR],
+            label=["right", "wrong"],
+        )
+        axes.set(xlim=(0, 1), xlabel="probability of the label given", ylabel="rows")
+        axes.legend(loc="upper left")
+    return svg[0]
+
+
+def risk_coverage_curve(
+    confidence: Floats, right: NDArray[np.bool_], min_confidence: float | None
+) -> str:
+    """Share of errors among the surest answers, against how many are answered."""
+    order = np.argsort(-confidence, kind="stable")
+    answered = np.arange(1, len(order) + 1)
+    risk = np.cumsum(~right[order]) / answered
+    shown = np.unique(np.linspace(0, len(order) - 1, 400).astype(int))
+    svg: list[str] = []
+    with _drawn(svg) as figure:
+        axes = figure.subplots()
+        axes.plot(answered[shown] / len(order), risk[shown], color=MAIN)
+        axes.set(xlim=(0, 1), xlabel="share of texts answered", ylabel="share of errors")
+        axes.set_ylim(bottom=0)
+        if min_confidence is not None:
+            coverage = float((confidence >= min_confidence).mean())
+            axes.axvline(coverage, color=INK, linewidth=0.8, dashes=(4, 3))
+            axes.annotate(
+                f" {min_confidence:.2f}",
+                (coverage, 1),
+                xycoords=("data", "axes fraction"),
+                va="top",
+            )
+    return svg[0]
+
+
+def deletion_curves(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """Comprehensiveness and sufficiency of each method, against the share of tokens."""
+    svg: list[str] = []
+    with _drawn(svg, width=9.4, height=3.6) as figure:
+        axes: Sequence[Axes] = figure.subplots(1, 2)
+        for left, measure in zip(axes, ("comprehensiveness", "sufficiency"), strict=True):
+            for place, (method, row) in enumerate(rows.items()):
+                chance = method == "random"
+                left.plot(
+                    [share * 100 for share in DELETION_SHARES],
+                    [row[f"{measure}_{share:.0%}"] for share in DELETION_SHARES],
+                    ":" if chance else "o-",
+                    color=INK if chance else SERIES[(place - 1) % len(SERIES)],
+                    markersize=3.5,
+                    label=method,
+                )
+            verb = "deleted" if measure == "comprehensiveness" else "kept"
+            left.set(xlabel=f"% of the tokens {verb}", ylabel="fall of the probability")
+            left.set_title(measure, fontsize=9, loc="left")
+        axes[0].legend()
+    return svg[0]
+
+
+def confusion_image(confusion: Sequence[Sequence[int]]) -> bytes:
+    """A PNG with a pixel for each pair of labels, as opaque as the share of its row."""
+    counts = np.array(confusion, dtype=np.float64)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    pixels = np.zeros((*share.shape, 4))
+    right = np.eye(len(counts), dtype=bool)
+    pixels[..., :3] = np.where(
+        right[..., None], mpl.colors.to_rgb(SERIES[2]), mpl.colors.to_rgb(SERIES[5])
+    )
+    pixels[..., 3] = np.sqrt(share)
+    buffer = io.BytesIO()
+    mpl.image.imsave(buffer, pixels, format="png")
+    return buffer.getvalue()

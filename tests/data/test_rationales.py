@@ -1,0 +1,115 @@
+"""What people marked, read in its several forms, and how rankings are scored by it."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heed.model.data.rationales import (
+    average_precision,
+    has_rationales,
+    precision_at_k,
+    read_rationales,
+)
+from heed.model.errors import DataError
+
+
+def test_precision_of_a_ranking_by_hand() -> None:
+    marks = np.array([True, False, True, False])
+    assert average_precision(np.array([4.0, 3, 2, 1]), marks) == pytest.approx((1 + 2 / 3) / 2)
+    assert precision_at_k(np.array([4.0, 3, 2, 1]), marks) == 0.5
+    assert average_precision(np.array([4.0, 1, 3, 2]), marks) == 1
+
+
+def test_tokens_are_summed_into_the_words_that_people_marked(tmp_path: Path) -> None:
+    row = {"label": "x", "tokens": ["do", "n't", "go"], "rationale": [0, 1, 0]}
+    data = tmp_path / "marked.jsonl"
+    data.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    rows, (text,) = read_rationales(data)
+    assert (rows.texts, rows.labels, list(rows.rows)) == (["do n't go"], ["x"], [1])
+    tokens = [(0, 2), (3, 4), (4, 6), (7, 9)]
+    marks = text.align(tokens, [])
+    assert marks.sums(np.array([1.0, 2, 4, 8])).tolist() == [1, 6, 8]
+    assert marks.marked.tolist() == [False, True, False]
+    cut = text.align(tokens[:3], [])
+    assert cut.marked.tolist() == [False, True], "what was not read is not judged"
+
+
+@pytest.mark.parametrize(
+    ("row", "values"),
+    [
+        ({"text": "a bad film", "rationale": [0, 1, 0]}, [0, 1, 0]),
+        ({"text": "a bad film", "attention": [0.1, 0.8, 0.1]}, [0.1, 0.8, 0.1]),
+        ({"text": "a bad film", "attention": [[0, 1, 0], [0, 1, 1]]}, [0, 1, 0.5]),
+        (
+            {"text": "a  bad film", "tokens": ["a", "bad", "film"], "rationale": [0, 1, 0]},
+            [0, 1, 0],
+        ),
+        ({"text": "a bad film", "spans": [[3, 5]]}, [0, 1, 0]),
+    ],
+)
+def test_marks_come_in_several_forms(
+    tmp_path: Path, row: dict[str, object], values: list[float]
+) -> None:
+    data = tmp_path / "marked.jsonl"
+    data.write_text(json.dumps(row | {"label": 1}) + "\n", encoding="utf-8")
+    assert has_rationales(data)
+    _, (text,) = read_rationales(data)
+    words = [
+        (text.text.index(word), text.text.index(word) + len(word)) for word in ("a", "bad", "film")
+    ]
+    assert text.align(words, words).values.tolist() == values
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": "a bad film", "rationale": [0, 1]},
+        {"text": "a bad film", "rationale": [0, -1, 0]},
+        {"text": "a bad film", "rationale": ["x", 1, 0]},
+        {"text": "a bad film", "rationale": [0, math.nan, 0]},
+        {"text": "a bad film", "spans": [[3]]},
+        {"text": None, "spans": [[0, 1]]},
+        {"rationale": [0, 1, 0]},
+    ],
+)
+def test_marks_that_do_not_fit_are_named(tmp_path: Path, row: dict[str, object]) -> None:
+    data = tmp_path / "marked.jsonl"
+    data.write_text(json.dumps(row | {"label": "x"}) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"marked\.jsonl, row 1: its marks"):
+        read_rationales(data)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"text": ["a"], "spans": []}, "'text' is not a single text"),
+        ({"text": "a \ud800", "spans": []}, "'text' holds half a character"),
+        ({"text": "a", "spans": [], "label": [1]}, "'label' is not a single text"),
+        ({"tokens": ["a", "\ud800"], "rationale": [1, 0]}, "'tokens' holds half a character"),
+    ],
+)
+def test_texts_are_read_as_those_without_marks(
+    tmp_path: Path, row: dict[str, object], says: str
+) -> None:
+    data = tmp_path / "marked.jsonl"
+    data.write_text(json.dumps({"label": "x"} | row) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=rf"marked\.jsonl, row 1: {says}"):
+        read_rationales(data)
+    data.write_text('{"text": "a", "spans": [], "label": true}\n', encoding="utf-8")
+    assert read_rationales(data)[0].labels == ["true"]
+
+
+def test_rows_without_a_label_are_left_out(tmp_path: Path) -> None:
+    lines = [
+        {"text": "so", "label": "neutral", "tokens": ["so"], "token_sentiment": [2]},
+        {"text": "bad", "label": "very negative", "binary": "negative", "rationale": [1],
+         "token_sentiment": [0]},
+    ]  # fmt: skip
+    data = tmp_path / "marked.jsonl"
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    rows, texts = read_rationales(data)
+    assert (rows.labels, list(rows.rows)) == (["negative"], [2])
+    assert texts[0].polarity.tolist() == [2], "a negative word speaks for the label negative"

@@ -1,0 +1,221 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from heed.model.errors import BundleError, DataError
+from heed.model.inference.bundle import Bundle, find_bundles, write_bundle
+from heed.model.inference.classifier import OnnxClassifier
+from heed.model.text.tokenizer import Tokenizer
+
+
+@pytest.fixture
+def copy(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "copy"))
+
+
+def change(path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
+    tree = json.loads((path / "config.json").read_text("utf-8"))
+    edit(tree)
+    (path / "config.json").write_text(json.dumps(tree), "utf-8")
+
+
+def rewrite(path: Path, edit: Callable[[onnx.ModelProto], Any]) -> None:
+    """Change the ONNX file and its hash too, as somebody else's exporter might."""
+    bundle = Bundle.load(path)
+    model = onnx.load_from_string(bundle.model)
+    edit(model)
+    write_bundle(
+        path,
+        bundle.config.model_dump(),
+        model.SerializeToString(),
+        bundle.tokenizer.to_json(),
+        "",
+        force=True,
+    )
+
+
+def test_saved_is_loaded(trained: Path, tmp_path: Path) -> None:
+    bundle = Bundle.load(trained)
+    again = write_bundle(
+        tmp_path / "again",
+        bundle.config.model_dump(),
+        bundle.model,
+        bundle.tokenizer.to_json(),
+        "a card",
+    )
+    assert again.config == bundle.config
+    assert again.model == bundle.model
+    texts = ["What a wonderful film!", "这家酒店很差", "x"]
+    for a, b in zip(
+        OnnxClassifier(bundle).predict(texts), OnnxClassifier(again).predict(texts), strict=True
+    ):
+        assert (a.logits == b.logits).all()
+        assert a.encoding.spans == b.encoding.spans
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(BundleError) as caught:
+        OnnxClassifier(Bundle.load(path))
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "config.json"])
+def test_a_missing_file(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    assert f"{name}: cannot be read" in refused(copy)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_a_changed_byte(copy: Path, name: str) -> None:
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    assert "SHA-256" in refused(copy)
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda c: c.update(format=2), "format 2"),
+        (lambda c: c.pop("labels"), "labels"),
+        (lambda c: c.update(labels=["a", "a"]), "differ"),
+        (lambda c: c.update(labels=["a"]), "labels"),
+        (lambda c: c.update(labels=["a", "b", "c"], bias=[0, 0, 0]), "shape"),
+        (lambda c: c.update(bias=[0]), "bias has 1 numbers for 2 labels"),
+        (lambda c: c.update(temperature=0), "temperature"),
+        (lambda c: c.update(min_confidence=2), "min_confidence"),
+        (lambda c: c.update(name="a/b"), "name"),
+        (lambda c: c.update(sha256={}), "SHA-256"),
+        (lambda c: c.update(max_tokens=0), "max_tokens"),
+        (lambda c: c.update(max_tokens=10**9), "fails on its own tokens"),
+        (lambda c: c.update(bias=[1.0, -1.0]), "not the bias of config.json"),
+        (lambda c: c["training"].update(data="\ud800"), "surrogates not allowed"),
+    ],
+)
+def test_a_configuration_that_does_not_fit(
+    copy: Path, edit: Callable[[dict[str, Any]], Any], says: str
+) -> None:
+    change(copy, edit)
+    assert says in refused(copy)
+
+
+def test_a_configuration_that_is_no_json(copy: Path) -> None:
+    for content in (b"{", b"[" * 100_000):
+        (copy / "config.json").write_bytes(content)
+        assert "not JSON" in refused(copy)
+
+
+def test_tensors_that_do_not_fit(copy: Path) -> None:
+    rewrite(copy, lambda model: model.graph.output.pop(1))
+    assert "lacks the output" in refused(copy)
+
+
+def unmask_pooling(model: onnx.ModelProto) -> None:
+    [masked] = [tensor for tensor in model.graph.initializer if tensor.name == "masked"]
+    masked.CopyFrom(onnx.numpy_helper.from_array(np.array(0, np.float32), "masked"))
+
+
+def unmask_attention(model: onnx.ModelProto) -> None:
+    """In a network for which much depends on what stands beside a token."""
+    [attention] = [node for node in model.graph.node if node.op_type == "Attention"]
+    del attention.input[3]
+    for tensor in model.graph.initializer:
+        if tensor.name in ("gate_weight", "head_weight", "join_weight0"):
+            weight = onnx.numpy_helper.to_array(tensor)
+            random = np.random.default_rng(0).normal(size=weight.shape).astype(np.float32)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(random, tensor.name))
+
+
+@pytest.mark.parametrize("unmask", [unmask_pooling, unmask_attention])
+def test_a_model_that_takes_padding_for_text(
+    copy: Path, unmask: Callable[[onnx.ModelProto], None]
+) -> None:
+    rewrite(copy, unmask)
+    assert "does not mask padding" in refused(copy)
+
+
+def test_a_model_that_is_none(copy: Path) -> None:
+    bundle = Bundle.load(copy)
+    write_bundle(
+        copy, bundle.config.model_dump(), b"no", bundle.tokenizer.to_json(), "", force=True
+    )
+    assert "onnxruntime cannot load" in refused(copy)
+
+
+def test_a_tokenizer_that_is_none(copy: Path) -> None:
+    bundle = Bundle.load(copy)
+    for document in ("no", "{}", "[]"):
+        with pytest.raises(BundleError, match="not a tokenizer"):
+            write_bundle(copy, bundle.config.model_dump(), bundle.model, document, "", force=True)
+    assert Bundle.load(copy).config == bundle.config  # what was there is still there
+
+
+def test_a_taken_place(copy: Path, tmp_path: Path) -> None:
+    bundle = Bundle.load(copy)
+    parts = (bundle.config.model_dump(), bundle.model, bundle.tokenizer.to_json(), "")
+    with pytest.raises(DataError, match="--force"):
+        write_bundle(copy, *parts)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    with pytest.raises(DataError, match="not a bundle"):
+        write_bundle(tmp_path / "notes", *parts, force=True)
+    (tmp_path / "empty").mkdir()
+    write_bundle(tmp_path / "empty", *parts)
+
+
+def test_a_place_that_cannot_be_written_to(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = Bundle.load(copy)
+    parts = (bundle.config.model_dump(), bundle.model, bundle.tokenizer.to_json(), "")
+    for place in (copy / "README.md" / "x", Path("/proc/x/y"), tmp_path / ("a" * 300)):
+        with pytest.raises(DataError, match=r"cannot be written to: .*name another place"):
+            write_bundle(place, *parts)
+    with pytest.raises(DataError, match="is a mount point"):
+        write_bundle(Path("/"), *parts, force=True)
+    monkeypatch.chdir(copy)
+    with pytest.raises(DataError, match="is the current folder"):
+        write_bundle(Path(), *parts, force=True)
+    assert Bundle.load(copy).config == bundle.config
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(DataError, match="loop"):
+        write_bundle(tmp_path / "loop" / "x", *parts)
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    write_bundle(tmp_path / "link", *parts)
+    write_bundle(tmp_path / "link", *parts, force=True)
+    assert Bundle.load(tmp_path / "target").model == bundle.model
+
+
+def test_finding_bundles(copy: Path, tmp_path: Path) -> None:
+    assert list(find_bundles(copy)) == ["reviews"]
+    assert list(find_bundles(tmp_path)) == ["reviews"]
+    shutil.copytree(copy, tmp_path / "second")
+    with pytest.raises(BundleError, match="also that of"):
+        find_bundles(tmp_path)
+    (tmp_path / "second" / "config.json").unlink()
+    with pytest.raises(BundleError, match=r"second/config\.json: cannot be read"):
+        find_bundles(tmp_path)
+    with pytest.raises(BundleError, match="File name too long"):
+        find_bundles(tmp_path / ("a" * 300))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BundleError, match="no bundle in it"):
+        find_bundles(tmp_path / "empty")
+    with pytest.raises(BundleError, match="no such folder"):
+        find_bundles(tmp_path / "none")
+
+
+def test_no_text_yields_the_padding_id(trained: Path) -> None:
+    """Neither of a tokenizer that was learnt nor of one that was known beforehand."""
+    learnt = Tokenizer.fit(["a film", "a [PAD] film"] * 9, 100)
+    assert learnt.padding_literal == "[PAD]"
+    for tokenizer in (learnt, Bundle.load(trained).tokenizer):
+        for text in (f"{tokenizer.padding_literal} a [PAD][PAD]", "[PAD] [PAD] "):
+            assert tokenizer.ids(text)
+            assert 0 not in tokenizer.ids(text)

@@ -1,0 +1,129 @@
+"""Settings: by flag, by environment, frozen, and told in the README as they are."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from heed.service.settings import Settings, SettingsError, flag, unknown_variables
+from tests.support.command import ROOT, heed
+
+DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
+CONTRACT = {
+    "host": "127.0.0.1",
+    "port": 8000,
+    "bundles": Path("bundles"),
+    "default_model": None,
+    "workers": 1,
+    "threads": 1,
+    "device": "auto",
+    "precision": "float32",
+    "max_body": 2 * 1024**2,
+    "max_texts": 1024,
+    "max_queue": 65536,
+    "timeout": 30,
+    "drain_seconds": 0,
+    "api_keys_file": None,
+    "log_level": "info",
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in DEFAULTS:
+        monkeypatch.delenv(f"HEED_{name.upper()}", raising=False)
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    assert DEFAULTS == CONTRACT
+    assert Settings.read().model_dump() == CONTRACT
+
+
+def test_flags_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEED_MAX_QUEUE", "7")
+    monkeypatch.setenv("HEED_MAX_BODY", "1 MiB")
+    monkeypatch.setenv("HEED_TIMEOUT", "not a number")
+    monkeypatch.setenv("HEED_THREADS", "")
+    settings = Settings.read(max_body="10", timeout="2.5", workers=None)
+    assert (settings.max_queue, settings.max_body, settings.timeout) == (7, 10, 2.5)
+    assert (settings.threads, settings.workers) == (1, 1)
+
+
+def test_variables_that_are_no_settings_are_told() -> None:
+    links = ("HEED_SERVICE_HOST", "HEED_PORT_8000_TCP")  # of Kubernetes
+    assert unknown_variables(["HEED_PORT", "PATH", *links]) == []
+    assert unknown_variables(["HEED_WOKERS", "HEED_X"]) == [
+        "HEED_WOKERS: no such setting; is it HEED_WORKERS?",
+        "HEED_X: no such setting",
+    ]
+
+
+def test_they_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings.read().port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("port", "70000"), ("port", "-1"), ("port", "x"), ("workers", "0"), ("threads", "0")),
+        *(("device", "tpu"), ("max_body", "0"), ("max_body", "many"), ("max_texts", "0")),
+        *(("max_queue", "0"), ("timeout", "0"), ("timeout", "nan"), ("timeout", "inf")),
+        *(("drain_seconds", "-1"), ("log_level", "loud")),
+    ],
+)
+def test_what_cannot_be_used_names_where_it_came_from(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"^{flag(name)}: '{value}' cannot be used: "):
+        Settings.read(**{name: value})
+    monkeypatch.setenv(f"HEED_{name.upper()}", value)
+    with pytest.raises(SettingsError, match=f"^HEED_{name.upper()}: '{value}' cannot be used: "):
+        Settings.read()
+
+
+def test_api_keys(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    assert Settings.read().api_keys() == []
+    for content, message in (
+        (b" \n\n", "no key in it"),
+        (b"\xff", "cannot be read"),
+        (b"one\n # of mine\n", "begins with #"),
+    ):
+        keys.write_bytes(content)
+        with pytest.raises(SettingsError, match=message):
+            Settings.read(api_keys_file=keys).api_keys()
+    keys.write_text("\ufeffone\r\n\n two \n")
+    assert Settings.read(api_keys_file=keys).api_keys() == ["one", "two"]
+
+
+def test_help_tells_every_flag_with_its_variable_and_default() -> None:
+    text = " ".join(heed("serve", "--help").stdout.split())
+    for name, field in Settings.model_fields.items():
+        start = text.index(f"{flag(name)} VALUE")
+        end = text.index(f"[env: HEED_{name.upper()}]")
+        told = text[start:end]
+        assert str(field.description).split(" [")[0] in told
+        if field.default is not None:
+            assert f"[default: {field.default}]" in told
+
+
+def test_the_readme_tells_every_flag_and_default() -> None:
+    section = (ROOT / "README.md").read_text("utf-8").partition("Settings\n")[2].partition("\n#")[0]
+    rows = re.findall(r"^\| *`(--[a-z-]+)` *\| *(.*?) *\| *(.+?) *\|$", section, re.MULTILINE)
+    assert [row[0] for row in rows] == [flag(name) for name in DEFAULTS]
+    for (_, told, _), (name, default) in zip(rows, DEFAULTS.items(), strict=True):
+        if default is not None:
+            assert getattr(Settings.read(**{name: told.strip("`")}), name) == default
+        elif name == "default_model":
+            assert "sentiment" in told
+        else:
+            assert told == "none"
+
+
+def test_the_command_takes_what_the_settings_say() -> None:
+    from heed.__main__ import serve
+
+    assert list(inspect.signature(serve).parameters) == list(DEFAULTS)

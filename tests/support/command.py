@@ -1,0 +1,56 @@
+"""Run the command `heed`, here or as a person does, in a process of its own."""
+
+import contextlib
+import io
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+from heed.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Done = subprocess.CompletedProcess[str]
+
+
+def heed(*arguments: object, check: bool = True) -> Done:
+    """Run `heed ARGUMENTS` in this process, which has PyTorch loaded already.
+
+    Unless told not to, fail when it does.
+    """
+    given = [str(argument) for argument in arguments]
+    out, err, status, before = io.StringIO(), io.StringIO(), 0, sys.argv
+    sys.argv = ["heed", *given]
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        warnings.catch_warnings(action="default"),  # as a process has them
+    ):
+        try:
+            main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        finally:
+            sys.argv = before
+    return _checked(
+        subprocess.CompletedProcess(given, status, out.getvalue(), err.getvalue()), check
+    )
+
+
+def heed_alone(*arguments: object, check: bool = True) -> Done:
+    """Run `heed ARGUMENTS` in a process of its own, for what is set as packages are loaded."""
+    done = subprocess.run(
+        [sys.executable, "-m", "heed", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return _checked(done, check)
+
+
+def _checked(done: Done, check: bool) -> Done:
+    assert not check or done.returncode == 0, done.stderr
+    return done
