@@ -64,7 +64,7 @@ class TeacherOutputs:
         """All but the accuracy, to be kept."""
         return {
             "logits": torch.from_numpy(self.logits),
-            "hints": torch.from_numpy(self.token_targets.numbers),
+            "token_targets": torch.from_numpy(self.token_targets.numbers),
             "starts": torch.from_numpy(self.token_targets.starts),
             "mean": self.reduction.mean,
             "directions": self.reduction.directions,
@@ -75,7 +75,7 @@ class TeacherOutputs:
         """Those whose `tensors` these are."""
         return cls(
             tensors["logits"].numpy(),
-            TokenTargets(tensors["hints"].numpy(), tensors["starts"].numpy()),
+            TokenTargets(tensors["token_targets"].numpy(), tensors["starts"].numpy()),
             StateProjection(tensors["mean"], tensors["directions"]),
             accuracy,
         )

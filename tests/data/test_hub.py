@@ -97,9 +97,9 @@ class Without(PathFinder):
         return None if name == "datasets" else PathFinder.find_spec(name, path, target)
 
 sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
-import heed
+from heed.__main__ import main
 sys.argv = ["heed", "train", "hf:imdb", "--out", sys.argv[1]]
-heed.main()
+main()
 """
     command = [sys.executable, "-c", program, str(tmp_path / "out")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

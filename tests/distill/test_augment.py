@@ -54,9 +54,9 @@ def test_texts_cross_at_a_word_that_both_have() -> None:
 
 def test_fewer_where_there_are_many_words(monkeypatch: pytest.MonkeyPatch) -> None:
     total = sum(len(words(text)) for text in TEXTS)
-    monkeypatch.setattr(module, "MOST_WORDS", 3 * total)
+    monkeypatch.setattr(module, "MAX_WORDS", 3 * total)
     assert len(augment(TEXTS, TOKENIZER, 0)) == 2 * len(TEXTS)
-    monkeypatch.setattr(module, "MOST_WORDS", total - 1)
+    monkeypatch.setattr(module, "MAX_WORDS", total - 1)
     assert augment(TEXTS, TOKENIZER, 0) == []
 
 
@@ -73,7 +73,7 @@ def test_long_texts_give_their_sentences() -> None:
 
 
 def test_as_many_sentences_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_WORDS", 30)
+    monkeypatch.setattr(module, "MAX_WORDS", 30)
     made = augment(["Nine ten eleven twelve. " * 100], TOKENIZER, 0)
     assert len(made) == 6
 

@@ -71,7 +71,7 @@ def test_a_taught_bundle(taught: Path, files: Path, bert: Path) -> None:
     card = (taught / "README.md").read_text("utf-8")
     assert f"It was taught by {bert.name}, fine-tuned on the training rows to an accuracy" in card
     assert "48 texts without labels and 7,020 texts made of the training rows" in card
-    assert config.network["hints"] == 64
+    assert config.network["token_targets"] == 64
     teacher_outputs = Checkpoint(files / "checkpoint").teacher_outputs()
     assert teacher_outputs is not None
     assert teacher_outputs.logits.shape == (7302, 2)

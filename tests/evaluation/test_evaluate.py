@@ -143,7 +143,7 @@ def test_a_checkpoint_is_only_for_explanations(trained: Path, test_csv: Path) ->
 
 
 def test_evaluating_loads_no_pytorch(trained: Path, test_csv: Path, tmp_path: Path) -> None:
-    program = "import heed, sys\ntry: heed.main()\nfinally: assert 'torch' not in sys.modules"
+    program = "import sys\nfrom heed.__main__ import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
     options = [trained, test_csv, "--json", "--explanations", "--limit", 3, "--report", tmp_path]
     done = subprocess.run(
         [sys.executable, "-c", program, "evaluate", *map(str, options)],

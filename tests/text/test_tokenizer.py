@@ -85,7 +85,9 @@ def test_a_gap_of_any_length_parts_words_and_moves_no_place(gap: str, length: in
 @pytest.mark.parametrize("count", [31, 32, 33, 50_000])
 def test_marks_that_are_not_read_hide_nothing(mark: str, count: int) -> None:
     """Of WordPiece that strips accents; others have tokens for them."""
-    wordpiece = Tokenizer.from_json((ROOT / "model/distill/english/tokenizer.json").read_text("utf-8"))
+    wordpiece = Tokenizer.from_json(
+        (ROOT / "model/distill/english/tokenizer.json").read_text("utf-8")
+    )
     pile = mark * count
     for text, words in (
         (pile + " good", ["good"]),
@@ -118,7 +120,7 @@ def test_saved_is_loaded() -> None:
 
 def test_every_process_learns_the_same() -> None:
     program = (
-        "from model.tokenizer import Tokenizer; from tests.texts import reviews;"
+        "from heed.model.text.tokenizer import Tokenizer; from tests.support.texts import reviews;"
         "print(Tokenizer.fit([text for text, _ in reviews(300, seed=1)], 1000).to_json(), end='')"
     )
     command = [sys.executable, "-c", program]
