@@ -69,8 +69,8 @@ def test_a_taught_bundle(taught: Path, files: Path, bert: Path) -> None:
     assert (teacher["unlabelled"], teacher["augmented"]) == (48, 7020)
     assert config.scores["dev"]["accuracy"] > 0.8
     card = (taught / "README.md").read_text("utf-8")
-    assert f"It was taught by {bert.name}, fine-tuned on the training rows to an accuracy" in card
-    assert "48 texts without labels and 7,020 texts made of the training rows" in card
+    assert f"The teacher is {bert.name}, fine-tuned on the training rows to a dev accuracy" in card
+    assert "48 texts without labels and 7,020 texts made from the training rows" in card
     assert config.network["token_targets"] == 64
     teacher_outputs = Checkpoint(files / "checkpoint").teacher_outputs()
     assert teacher_outputs is not None
