@@ -141,7 +141,7 @@ def assert_pooling(scores: Array, weights: Array, gates: Array, handed: Array) -
     looks = np.stack([scores, bounded(scores), weights], axis=1)
     assert_printed(columns("in context", "y · q", "4 tanh", "attention"), looks)
     assert_printed(columns("in context", "g1", "g2"), gates)
-    assert_printed(columns("contribution", "handed1", "handed2"), handed)
+    assert_printed(columns("contribution", "z1", "z2"), handed)
     parts = handed @ HEAD.T
     assert_printed(columns("contribution", *LABELS), parts)
     logits = BIAS.numpy() + parts.sum(axis=0)
