@@ -1,14 +1,13 @@
-"""Settings: by flag, by environment, frozen, and told in the README as they are."""
+"""Settings come from flags and the environment, and are frozen."""
 
 import inspect
-import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from heed.service.settings import Settings, SettingsError, flag, unknown_variables
-from tests.support.command import ROOT, heed
+from tests.support.command import heed
 
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 CONTRACT = {
@@ -108,19 +107,6 @@ def test_help_tells_every_flag_with_its_variable_and_default() -> None:
         assert str(field.description).split(" [")[0] in told
         if field.default is not None:
             assert f"[default: {field.default}]" in told
-
-
-def test_the_readme_tells_every_flag_and_default() -> None:
-    section = (ROOT / "README.md").read_text("utf-8").partition("Settings\n")[2].partition("\n#")[0]
-    rows = re.findall(r"^\| *`(--[a-z-]+)` *\| *(.*?) *\| *(.+?) *\|$", section, re.MULTILINE)
-    assert [row[0] for row in rows] == [flag(name) for name in DEFAULTS]
-    for (_, told, _), (name, default) in zip(rows, DEFAULTS.items(), strict=True):
-        if default is not None:
-            assert getattr(Settings.read(**{name: told.strip("`")}), name) == default
-        elif name == "default_model":
-            assert "sentiment" in told
-        else:
-            assert told == "none"
 
 
 def test_the_command_takes_what_the_settings_say() -> None:
