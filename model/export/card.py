@@ -81,7 +81,7 @@ def _front_matter(config: BundleConfig, encoders: Sequence[str]) -> str:
     }
     if encoders:
         fields["base_model"] = list(encoders)
-    # JSON is valid YAML, and json.dumps adds the quotation marks that YAML needs.
+    # JSON is valid YAML, and json.dumps adds the quotes that YAML needs.
     return "\n".join(f"{key}: {json.dumps(value)}" for key, value in fields.items())
 
 
