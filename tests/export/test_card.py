@@ -95,6 +95,29 @@ def test_two_mixtures_are_named_for_short_and_long_texts() -> None:
     assert "0.20 × the attention network + 0.90 × the n-gram model" in card
 
 
+def test_encoders_and_augmented_texts_are_named() -> None:
+    teacher = {"name": "mini", "unlabelled": 48, "augmented": 7020, "dev_accuracy": 0.9}
+    training = {"init_embeddings": "mini", "teacher": teacher}
+    card = render_card(MINIMAL.model_copy(update={"training": training}), "an example", 0)
+    assert 'base_model: ["mini"]' in card
+    assert "fine-tuned on the training rows to a dev accuracy of 0.9000." in card
+    assert "48 texts without labels and 7,020 texts made from the training rows" in card
+
+
+def test_a_search_is_named_with_its_result() -> None:
+    tuned = {
+        "trials": 3,
+        "minutes": 0.5,
+        "changed": {"dropout": 0.3},
+        "accuracy": 0.9,
+        "planned_accuracy": 0.8,
+    }
+    config = MINIMAL.model_copy(update={"training": {"tuned": tuned}})
+    card = render_card(config, "an example", 0)
+    assert "3 settings were tried on dev in 0.5 minutes" in card
+    assert "Changed settings: dropout 0.3" in card
+
+
 def test_a_second_explanation_table_replaces_the_first_and_keeps_the_rest() -> None:
     card = "# A bundle\n\n## Model\n\nSizes.\n"
     once = add_explanation_table(card, "rationales.jsonl", "| method | MAP |\n")
