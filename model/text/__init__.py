@@ -1,0 +1,1 @@
+"""Tokenize text. Needs no PyTorch."""

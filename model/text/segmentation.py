@@ -1,8 +1,8 @@
-"""What counts as a word, in any script, as one regular expression that a text is split by.
+"""Define what a word is, in any script, as one regular expression.
 
-Words of scripts that are written without spaces, Chinese and Japanese, are learnt from the training
-text, as the pieces that byte-pair encoding finds in it, and found again by longest match: so that
-`tokenizer.json` needs no dictionary and no program of its own, and "不错" (not bad) is one word.
+Chinese and Japanese are written without spaces. Their words are learnt from the training text with
+byte-pair encoding and found by longest match, so that "不错" (not bad) is one word. The regular
+expression contains them, so `tokenizer.json` needs no dictionary and no extra program.
 """
 
 import re
@@ -22,25 +22,27 @@ WORD = (
     r"|\p{N}{1,8}"
     r"|[^\s\p{Cc}\p{Cf}\p{L}\p{M}\p{N}]"
     r"(?:[\p{M}\p{Cf}]{1,8}[^\s\p{Cc}\p{Cf}\p{L}\p{M}\p{N}]){0,15}"
-    # any other sign; an emoji that is joined of several is one
+    # any other symbol; an emoji joined from several is one word
 )
-"""A word after normalisation. Bounded, so that a word is never a whole text."""
+"""A word after normalisation. Its length is bounded, so that a long text is never one word."""
 MAX_WORDS = 4000
-"""Words that are learnt."""
+"""Maximum number of learnt words."""
 MAX_CHARACTERS = 4
-"""Characters of a word, at most."""
+"""Maximum length of a learnt word."""
 MIN_OCCURRENCES = 8
-"""Times that the training text must have a word."""
+"""Minimum count of a learnt word in the training text."""
 MAX_LINEAR_BRANCHES = 4
-"""First characters that are tried one after the other."""
+"""Maximum number of first characters in a flat alternation; more are split by binary search."""
 _CHARACTER = re.compile(
     "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
 )
-"""Nearly the same for `re`, to pass over texts without one."""
+"""Approximates `CHARACTER` for `re`, to skip texts without such characters."""
 
 
-def learn_words(texts: Iterable[str], normalizer: Normalizer, most: int = MAX_WORDS) -> list[str]:
-    """The pieces of two to four characters that byte-pair encoding finds, at most `most`."""
+def learn_words(
+    texts: Iterable[str], normalizer: Normalizer, max_words: int = MAX_WORDS
+) -> list[str]:
+    """Return the words of two to four characters that byte-pair encoding merges, in order."""
     texts = [text for text in texts if _CHARACTER.search(text)]
     if not texts:
         return []
@@ -50,7 +52,7 @@ def learn_words(texts: Iterable[str], normalizer: Normalizer, most: int = MAX_WO
         Regex(CHARACTER + "{1,64}"), behavior="removed", invert=True
     )
     trainer = trainers.BpeTrainer(
-        vocab_size=most + 8000,  # the characters come first
+        vocab_size=max_words + 8000,  # the first entries are single characters
         min_frequency=MIN_OCCURRENCES,
         limit_alphabet=8000,
         max_token_length=MAX_CHARACTERS,
@@ -58,19 +60,19 @@ def learn_words(texts: Iterable[str], normalizer: Normalizer, most: int = MAX_WO
     )
     inner.train_from_iterator(texts, trainer)
     in_order = sorted(inner.get_vocab().items(), key=lambda item: item[1])
-    return [piece for piece, _ in in_order if len(piece) > 1][:most]
+    return [word for word, _ in in_order if len(word) > 1][:max_words]
 
 
 def word_pattern(learnt: Sequence[str]) -> str:
-    """`WORD`, with the longest of the learnt words, else one character, where there is no space."""
+    """Return the pattern of a word; text without spaces is matched by `longest_match`."""
     return WORD.replace("{without_spaces}", longest_match(learnt))
 
 
 def longest_match(words: Sequence[str]) -> str:
-    """A regular expression that matches the longest of the words, else one character.
+    """Return a regular expression that matches the longest of the words, else one character.
 
-    An alternation of thousands is tried from its first to its last at every place, so the first
-    character is looked for by halves.
+    An alternation of thousands of words is slow, because the matcher tries them one by one at every
+    position. The expression therefore finds the first character by binary search.
     """
     if not words:
         return CHARACTER
@@ -85,7 +87,7 @@ def _binary_alternation(by_first: Sequence[tuple[str, list[str]]]) -> str:
     if len(by_first) <= MAX_LINEAR_BRANCHES:
         return "|".join(f"{first}(?:{'|'.join(rests)})" for first, rests in by_first)
     middle = len(by_first) // 2
-    parts = (by_first[:middle], by_first[middle:])
+    halves = (by_first[:middle], by_first[middle:])
     return "|".join(
-        f"(?=[{part[0][0]}-{part[-1][0]}])(?:{_binary_alternation(part)})" for part in parts
+        f"(?=[{half[0][0]}-{half[-1][0]}])(?:{_binary_alternation(half)})" for half in halves
     )

@@ -1,7 +1,7 @@
-"""A tokenizer that remembers: what stands between two spaces is tokenized once.
+"""A cache of tokenized chunks. A chunk is the text between two spaces.
 
-Text repeats its words, and to look one up is quicker than to normalise, cut and merge it again:
-`python -m benchmarks.reading` measures by how much.
+Texts repeat their words, and a look-up is faster than tokenizing a word again.
+`python -m benchmarks.reading` measures the gain.
 """
 
 from dataclasses import dataclass
@@ -10,118 +10,131 @@ from typing import cast
 import tokenizers
 
 MAX_CACHED_CHUNKS = 30_000
-"""Chunks that are remembered, twenty megabytes; when there are more, it begins anew."""
+"""Maximum number of cached chunks (about 20 MB). Above it the cache starts empty again."""
 MAX_CACHED_CHARACTERS = 32
-"""Characters of a chunk that is remembered."""
+"""Maximum length of a cached chunk."""
 PROBE = (
     " The  cat's mat, (sat) on a MAT\u00e9! e\u0301 好看 1,5 U.S. don't\tx \u0301 \ufb01n\n "
     '"no": 3:2; a?!(b)(c).. d?. !\u0301! e,.  the end.'
 )
-"""Text that a tokenizer must read alike whole and in chunks."""
+"""Text on which tokenizing by chunks must equal tokenizing the whole text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The tokens of a piece of text."""
+    """The tokens of one chunk."""
 
     ids: tuple[int, ...]
     spans: tuple[tuple[int, int], ...]
-    """Start and end of each, in code points of the chunk."""
+    """Start and end of each token, in code points from the start of the chunk."""
     words: tuple[int, ...]
-    """The number of the word (pre-token) of each."""
+    """Index of the word (pre-token) of each token; the first word of the chunk is 0."""
 
 
 Chunks = list[tuple[int, Chunk]]
-"""A text's chunks that have tokens, each with the place where it begins."""
+"""The chunks of a text that have tokens, each with its offset in the text, in code points."""
 
 
 class TokenCache:
-    """Reads text in chunks where that changes nothing, else whole."""
+    """Tokenizes a text chunk by chunk and caches the chunks.
 
-    def __init__(self, inner: tokenizers.Tokenizer, most: int = MAX_CACHED_CHUNKS) -> None:
-        """Read with `inner`; remember at most so many chunks."""
+    Where the tokens would differ (see `_can_split`), it tokenizes the whole text instead.
+
+    Args:
+        inner: the Hugging Face tokenizer.
+        max_chunks: maximum number of cached chunks.
+    """
+
+    def __init__(self, inner: tokenizers.Tokenizer, max_chunks: int = MAX_CACHED_CHUNKS) -> None:
         self._inner = inner
-        self._most = most
-        self._known: dict[str, Chunk] = {}
-        self._parts = True
-        self._parts = self._may_part()
+        self._max_chunks = max_chunks
+        self._cache: dict[str, Chunk] = {}
+        self._splits = True
+        self._splits = self._can_split()
 
-    def read(self, text: str) -> Chunks:
-        """Tokenize a text; any thread may."""
-        if not self._parts:
+    def __len__(self) -> int:
+        """The number of cached chunks."""
+        return len(self._cache)
+
+    def tokenize(self, text: str) -> Chunks:
+        """Tokenize a text. Safe to call from several threads."""
+        if not self._splits:
             return [(0, self._tokenize([text])[0])]
-        known = self._known
-        pieces = text.split(" ")
-        once: dict[str, Chunk] = {}
-        if fresh := list({piece: None for piece in pieces if piece and piece not in known}):
-            for piece, chunk in zip(fresh, self._tokenize(fresh), strict=True):
-                (known if len(piece) <= MAX_CACHED_CHARACTERS else once)[piece] = chunk
-            if len(known) > self._most:  # in threads that read with it, it lives on
-                self._known = {}
+        cache = self._cache
+        parts = text.split(" ")
+        uncached: dict[str, Chunk] = {}
+        if new := list({part: None for part in parts if part and part not in cache}):
+            for part, chunk in zip(new, self._tokenize(new), strict=True):
+                (cache if len(part) <= MAX_CACHED_CHARACTERS else uncached)[part] = chunk
+            if len(cache) > self._max_chunks:  # other threads keep their reference to the old dict
+                self._cache = {}
         chunks = []
-        place = 0
-        for piece in pieces:
-            if piece:
-                chunk = known.get(piece) or once[piece]
+        offset = 0
+        for part in parts:
+            if part:
+                chunk = cache.get(part) or uncached[part]
                 if chunk.ids:
-                    chunks.append((place, chunk))
-                place += len(piece)
-            place += 1
+                    chunks.append((offset, chunk))
+                offset += len(part)
+            offset += 1
         return chunks
 
-    def _may_part(self) -> bool:
-        """Whether the probe reads alike: where words end at spaces. For some, a space is of a word.
+    def _can_split(self) -> bool:
+        """True if tokenizing chunk by chunk gives the same tokens as tokenizing the whole text.
 
-        A tokenizer that has no token for what it does not know cannot read it, and other text yet.
+        False for tokenizers that include the space in the token (GPT-2 BPE), and for those that
+        cannot tokenize the probe because they have no unknown token.
         """
         try:
-            return _describe(self.read(PROBE)) == _describe([(0, self._tokenize([PROBE])[0])])
-        except Exception:  # the library raises a bare one
+            return _describe(self.tokenize(PROBE)) == _describe([(0, self._tokenize([PROBE])[0])])
+        except Exception:  # the library raises a bare Exception
             return False
 
-    def _tokenize(self, pieces: list[str]) -> list[Chunk]:
-        """Tokenize pieces, all at once: joined by spaces they are a text."""
-        found = self._inner.encode(" ".join(pieces), add_special_tokens=False)
-        ids, spans = found.ids, found.offsets
-        words = cast("list[int]", found.word_ids)  # only special tokens are of no word
+    def _tokenize(self, parts: list[str]) -> list[Chunk]:
+        """Tokenize several chunks in one call, joined by spaces."""
+        encoding = self._inner.encode(" ".join(parts), add_special_tokens=False)
+        ids, spans = encoding.ids, encoding.offsets
+        words = cast("list[int]", encoding.word_ids)  # None only for special tokens
         chunks = []
-        place = last = 0
-        for piece in pieces:
-            first, end = last, place + len(piece)
+        offset = last = 0
+        for part in parts:
+            first, end = last, offset + len(part)
             while last < len(ids) and spans[last][0] < end:
                 last += 1
             chunks.append(
                 Chunk(
                     tuple(ids[first:last]),
-                    tuple([(start - place, stop - place) for start, stop in spans[first:last]]),
+                    tuple([(start - offset, stop - offset) for start, stop in spans[first:last]]),
                     tuple([word - words[first] for word in words[first:last]]),
                 )
             )
-            place = end + 1
+            offset = end + 1
         return chunks
 
 
-def ids_of(chunks: Chunks) -> list[int]:
-    """The ids of all tokens."""
-    return [number for _, chunk in chunks for number in chunk.ids]
+def token_ids(chunks: Chunks) -> list[int]:
+    """Return the ids of all tokens."""
+    return [token_id for _, chunk in chunks for token_id in chunk.ids]
 
 
-def spans_of(chunks: Chunks) -> list[tuple[int, int]]:
-    """Where each token stands in the text, in code points."""
-    return [(place + start, place + end) for place, chunk in chunks for start, end in chunk.spans]
+def token_spans(chunks: Chunks) -> list[tuple[int, int]]:
+    """Return start and end of each token in the text, in code points."""
+    return [
+        (offset + start, offset + end) for offset, chunk in chunks for start, end in chunk.spans
+    ]
 
 
-def words_of(chunks: Chunks) -> list[int]:
-    """The number of the word of each token, ascending."""
+def word_ids(chunks: Chunks) -> list[int]:
+    """Return the word index of each token, ascending."""
     words: list[int] = []
     for _, chunk in chunks:
-        before = words[-1] + 1 if words else 0
-        words += [before + number for number in chunk.words]
+        first = words[-1] + 1 if words else 0
+        words += [first + word for word in chunk.words]
     return words
 
 
 def _describe(chunks: Chunks) -> tuple[list[int], list[tuple[int, int]], list[bool]]:
-    """Ids, spans, and whether each token begins a word."""
-    words = words_of(chunks)
-    begins = [number != before for before, number in zip([-1, *words], words, strict=False)]
-    return ids_of(chunks), spans_of(chunks), begins
+    """Return ids, spans, and whether each token is the first of its word."""
+    words = word_ids(chunks)
+    starts_word = [word != before for before, word in zip([-1, *words], words, strict=False)]
+    return token_ids(chunks), token_spans(chunks), starts_word

@@ -1,7 +1,7 @@
-"""From text to token ids, in training and in serving alike: the only place that does it.
+"""Convert text to token ids. Training and serving both use this module; it needs no PyTorch.
 
-Needs no PyTorch. Id 0 is padding and out of reach of any text; id 1 stands for a character that
-the training text never showed.
+Id 0 is padding, and no text yields it. Id 1 is the unknown token: a character that the training
+text does not contain.
 """
 
 import json
@@ -15,7 +15,7 @@ from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
 
 from heed.model.errors import TextError
 from heed.model.text.segmentation import learn_words, word_pattern
-from heed.model.text.token_cache import Chunks, TokenCache, ids_of, spans_of, words_of
+from heed.model.text.token_cache import Chunks, TokenCache, token_ids, token_spans, word_ids
 from heed.model.text.whitespace import OffsetMap, collapse_whitespace
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
@@ -27,13 +27,16 @@ class Encoding:
 
     ids: list[int]
     truncated: bool
+    """True if the text has more tokens than `ids`."""
     chunks: Chunks
+    """The tokenized chunks, not cut; `spans` and `words` are computed from them on demand."""
     offset_map: OffsetMap | None = None
+    """Set if long runs of white space were collapsed before tokenizing."""
 
     @property
     def spans(self) -> list[tuple[int, int]]:
-        """Where each token stands in the text as sent: start and end in Unicode code points."""
-        spans = spans_of(self.chunks)[: len(self.ids)]
+        """Start and end of each token in the text as sent, in Unicode code points."""
+        spans = token_spans(self.chunks)[: len(self.ids)]
         if self.offset_map is None:
             return spans
         return [
@@ -42,28 +45,29 @@ class Encoding:
 
     @property
     def words(self) -> list[int]:
-        """The number of the word (pre-token) that each token belongs to."""
-        return words_of(self.chunks)[: len(self.ids)]
+        """Index of the word (pre-token) of each token."""
+        return word_ids(self.chunks)[: len(self.ids)]
 
 
 class Tokenizer:
-    """A Hugging Face tokenizer that adds no special tokens, pads nothing and cuts nothing."""
+    """A Hugging Face tokenizer without special tokens, padding and truncation."""
 
     def __init__(self, inner: tokenizers.Tokenizer) -> None:
         inner.no_padding()
         inner.no_truncation()
         self._inner = inner
-        self._reader = TokenCache(inner)
-        # So for every tokenizer that `fit` makes; another one may make tokens of white space.
-        self._skips_gaps = not self.ids(" \n\0\xad\u200b\u3000" * 64)
-        # Not so for those, but for WordPiece that strips accents.
-        self._skips_marks = self.ids("a" + "\u0301\ufe0f" * 64 + "b \u0301") == self.ids("ab")
+        self._cache = TokenCache(inner)
+        # True for every tokenizer that `fit` makes. Others may have tokens of white space.
+        self._ignores_whitespace = not self.ids(" \n\0\xad\u200b\u3000" * 64)
+        # True for WordPiece that strips accents.
+        self._ignores_combining = self.ids("a" + "\u0301\ufe0f" * 64 + "b \u0301") == self.ids("ab")
 
     @classmethod
     def fit(cls, texts: Sequence[str], vocabulary: int) -> "Tokenizer":
         """Learn a byte-pair encoding of at most `vocabulary` tokens (Sennrich et al. 2016).
 
-        Byte-pair encoding, because its trainer gives the same result in every process.
+        The BPE trainer of `tokenizers` gives the same result in every process; the WordPiece and
+        Unigram trainers do not.
         """
         inner = tokenizers.Tokenizer(models.BPE(unk_token=UNKNOWN))
         inner.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
@@ -86,9 +90,9 @@ class Tokenizer:
 
     @classmethod
     def from_json(cls, document: str) -> "Tokenizer":
-        """Read a `tokenizer.json`, less the tokens that are matched in raw text.
+        """Read a `tokenizer.json`, without its added tokens and its post-processor.
 
-        Such a token (a literal "[PAD]") would let a text reach an id that is not for texts.
+        Added tokens are matched in the raw text: a literal "[PAD]" in a text would yield id 0.
         """
         tree = json.loads(document)
         tree["added_tokens"] = []
@@ -96,101 +100,111 @@ class Tokenizer:
         return cls(tokenizers.Tokenizer.from_str(json.dumps(tree)))
 
     def to_json(self) -> str:
-        """The content of `tokenizer.json`."""
+        """Return the content of `tokenizer.json`."""
         return self._inner.to_str(pretty=True)
 
     @property
     def vocabulary(self) -> int:
-        """Rows that an embedding table needs: the largest id and one."""
+        """Number of rows that an embedding table needs: the largest id plus one."""
         return max(self._inner.get_vocab().values()) + 1
 
     @property
     def padding_literal(self) -> str:
-        """How the vocabulary spells id 0."""
+        """The vocabulary's string for id 0."""
         return self._inner.id_to_token(0) or ""
 
     def whole_words(self) -> dict[int, str]:
-        """Tokens that are words by themselves, by their ids; of one letter only those of CJK."""
-        spelled = (
-            (number, token.lstrip("▁Ġ")) for token, number in self._inner.get_vocab().items()
+        """Return the tokens that are whole words, by id. Single letters count only in CJK."""
+        candidates = (
+            (token_id, token.lstrip("▁Ġ")) for token, token_id in self._inner.get_vocab().items()
         )
         return {
-            number: word
-            for number, word in spelled
+            token_id: word
+            for token_id, word in candidates
             if word.isalpha()
             and (len(word) > 1 or ord(word) > 0x2E80)
-            and self.ids(word) == [number]
+            and self.ids(word) == [token_id]
         }
 
     def split(self, text: str) -> list[str]:
-        """The words that tokens are looked for in, as they are after normalisation."""
+        """Normalise a text and split it into words (pre-tokens)."""
         normalizer, splitter = self._inner.normalizer, self._inner.pre_tokenizer
-        normal = normalizer.normalize_str(text) if normalizer else text
-        return [word for word, _ in splitter.pre_tokenize_str(normal)] if splitter else [normal]
+        normalised = normalizer.normalize_str(text) if normalizer else text
+        if not splitter:
+            return [normalised]
+        return [word for word, _ in splitter.pre_tokenize_str(normalised)]
 
     def ids(self, text: str) -> list[int]:
-        """All ids of a text, none cut."""
-        return ids_of(self._reader.read(text))
+        """Return all token ids of a text, without truncation."""
+        return token_ids(self._cache.tokenize(text))
 
     def encode(self, text: str, max_tokens: int) -> Encoding:
-        """Tokenize one text, reading no more of it than `max_tokens` tokens need.
+        """Tokenize one text, cut at `max_tokens`.
 
-        A token may need up to 64 characters, gaps apart; what is left unread beyond that counts as
-        truncated. No text takes long: 2,000,000 letters without a space would take four seconds.
+        Only a prefix of a long text is tokenized: up to 64 characters a token, after long runs of
+        white space are collapsed. A text with more characters counts as truncated. Without this
+        limit, 2,000,000 letters without a space would take four seconds.
 
         Raises:
-            TextError: there is no token in the text.
+            TextError: the text has no token.
         """
-        read = text[: max(16 * max_tokens, 1024)]
+        prefix = text[: max(16 * max_tokens, 1024)]
         offset_map = None
-        chunks = self._reader.read(read)
-        if len(read) < len(text) and not _suffices(chunks, max_tokens):
-            if self._skips_gaps:
-                text, offset_map = collapse_whitespace(text, with_piles=self._skips_marks)
-            read = text[: max(64 * max_tokens, 4096)]
-            chunks = self._reader.read(read)
-        ids = ids_of(chunks)
+        chunks = self._cache.tokenize(prefix)
+        if len(prefix) < len(text) and not _has_enough(chunks, max_tokens):
+            if self._ignores_whitespace:
+                text, offset_map = collapse_whitespace(
+                    text, collapse_combining=self._ignores_combining
+                )
+            prefix = text[: max(64 * max_tokens, 4096)]
+            chunks = self._cache.tokenize(prefix)
+        ids = token_ids(chunks)
         if not ids:
-            raise TextError(
-                "the text has nothing to read in it: send at least one visible character"
-            )
-        truncated = len(ids) > max_tokens or len(read) < len(text)
+            raise TextError("the text contains no token; send at least one visible character")
+        truncated = len(ids) > max_tokens or len(prefix) < len(text)
         return Encoding(ids[:max_tokens], truncated, chunks, offset_map)
 
 
-def _suffices(chunks: Chunks, max_tokens: int) -> bool:
-    """Whether a cut text has enough tokens, all of words that the cut does not go through."""
-    words = words_of(chunks)
+def _has_enough(chunks: Chunks, max_tokens: int) -> bool:
+    """True if a prefix has more than `max_tokens` tokens before its last, perhaps cut, word."""
+    words = word_ids(chunks)
     return len(words) > max_tokens and words[max_tokens] < words[-1] - 1
 
 
 def pad(texts: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """Stack the token ids of B texts into one batch (B, T), id 0 behind the shorter rows."""
+    """Stack the token ids of B texts into one batch (B, T), padded with id 0 at the end."""
     longest = max(map(len, texts))
     padding = [0] * longest
     return np.array([[*ids, *padding[len(ids) :]] for ids in texts], dtype=np.int64)
 
 
 RUN_OVERHEAD_TOKENS = 32
-"""What a run of the network costs beside its tokens: as much as that many more."""
+"""Fixed cost of one run of the network, expressed in tokens."""
 
 
 def length_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Group texts of like length, each group at most `budget` tokens once it is padded.
+    """Group texts of similar length into batches of at most `budget` tokens, padding included.
 
-    A longer text begins a new group where padding the others to it would cost more than a run.
-    Yields the positions in `lengths`, longest texts last. A text above the budget goes alone.
+    A longer text starts a new batch if padding the others to its length would cost more than one
+    run (`RUN_OVERHEAD_TOKENS`). A text longer than the budget is a batch of its own.
+
+    Args:
+        lengths: number of tokens of each text.
+        budget: maximum number of tokens of a batch.
+
+    Yields:
+        Indices into `lengths`; the longest texts come last.
     """
     group: list[int] = []
     longest = 0
-    for position in sorted(range(len(lengths)), key=lengths.__getitem__):
-        length, texts = lengths[position], len(group)
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        length, texts = lengths[index], len(group)
         if texts and (
             length * (texts + 1) > budget or (length - longest) * texts > RUN_OVERHEAD_TOKENS
         ):
             yield group
             group = []
         longest = length
-        group.append(position)
+        group.append(index)
     if group:
         yield group

@@ -66,7 +66,7 @@ def test_save_writes_a_page(trained: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("fine", " \t"), "text 2: the text has nothing to read"),
+        (("fine", " \t"), "text 2: the text contains no token"),
         (("fine", "--explain-label", "neutral"), "it has negative, positive"),
         (("fine", "--unit", "sentence"), "--unit"),
         ((), "Missing argument"),

@@ -1,4 +1,4 @@
-"""Words of scripts without spaces, learnt and found again."""
+"""Learn and match the words of scripts without spaces."""
 
 import re
 
@@ -15,15 +15,15 @@ TEXTS = ["，".join([a, b]) + "。" for a in CLAUSES for b in CLAUSES for _ in r
 NFKC = normalizers.NFKC()
 
 
-def words_of(tokenizer: Tokenizer, text: str) -> list[str]:
+def split_words(tokenizer: Tokenizer, text: str) -> list[str]:
     encoding = tokenizer.encode(text, 100)
-    found: dict[int, list[tuple[int, int]]] = {}
+    spans_by_word: dict[int, list[tuple[int, int]]] = {}
     for word, span in zip(encoding.words, encoding.spans, strict=True):
-        found.setdefault(word, []).append(span)
-    return [text[spans[0][0] : spans[-1][1]] for spans in found.values()]
+        spans_by_word.setdefault(word, []).append(span)
+    return [text[spans[0][0] : spans[-1][1]] for spans in spans_by_word.values()]
 
 
-def test_words_are_the_frequent_pieces() -> None:
+def test_frequent_character_sequences_are_learnt_as_words() -> None:
     words = learn_words(TEXTS, NFKC, 100)
     assert {"酒店", "房间"} <= {word[:2] for word in words}
     assert all(2 <= len(word) <= MAX_CHARACTERS for word in words)
@@ -32,39 +32,39 @@ def test_words_are_the_frequent_pieces() -> None:
     assert learn_words(["no such script", "酒店"], NFKC, 100) == []
 
 
-def test_a_text_falls_into_words_that_cover_it() -> None:
+def test_words_cover_the_text_and_survive_saving() -> None:
     tokenizer = Tokenizer.fit(TEXTS, 500)
-    words = words_of(tokenizer, "酒店的服务真不错，HOTEL很干净。")
+    words = split_words(tokenizer, "酒店的服务真不错，HOTEL很干净。")
     assert "".join(words) == "酒店的服务真不错，HOTEL很干净。"
     assert len(words) < 10
     assert "不错" in "".join(word for word in words if len(word) > 1)
     again = Tokenizer.from_json(tokenizer.to_json())
-    assert words_of(again, "酒店的服务真不错，HOTEL很干净。") == words
+    assert split_words(again, "酒店的服务真不错，HOTEL很干净。") == words
 
 
-def test_a_character_that_no_word_has_is_a_word() -> None:
-    assert words_of(Tokenizer.fit(TEXTS, 500), "鱼酒店鱼")[0] == "鱼"
+def test_a_character_outside_every_learnt_word_is_a_word() -> None:
+    assert split_words(Tokenizer.fit(TEXTS, 500), "鱼酒店鱼")[0] == "鱼"
 
 
 @given(
     st.lists(st.text("一丁七不中酒店的ア", min_size=2, max_size=4), min_size=1, unique=True),
     st.text("一丁七不中酒店的ア鱼", max_size=30),
 )
-def test_the_pattern_matches_the_longest_word_at_each_place(words: list[str], text: str) -> None:
+def test_the_pattern_matches_the_longest_word_at_each_position(words: list[str], text: str) -> None:
     pattern = re.compile(longest_match(words).replace(r"[\p{Han}\p{Hiragana}\p{Katakana}]", "."))
-    expected, place = [], 0
-    while place < len(text):
-        fits = [word for word in words if text.startswith(word, place)]
-        expected.append(max(fits, key=len, default=text[place]))
-        place += len(expected[-1])
+    expected, position = [], 0
+    while position < len(text):
+        fits = [word for word in words if text.startswith(word, position)]
+        expected.append(max(fits, key=len, default=text[position]))
+        position += len(expected[-1])
     assert pattern.findall(text) == expected
 
 
-@pytest.mark.parametrize("most", [5, 400])
-def test_many_words_are_found_as_fast_as_few(most: int) -> None:
-    words = [chr(0x4E00 + n) + "店" for n in range(most)]
-    pattern = longest_match(words)
-    deepest = max(
-        pattern[:place].count("(") - pattern[:place].count(")") for place in range(len(pattern))
-    )
+@pytest.mark.parametrize("count", [5, 400])
+def test_the_pattern_of_many_words_is_not_deeply_nested(count: int) -> None:
+    pattern = longest_match([chr(0x4E00 + n) + "店" for n in range(count)])
+    depth = deepest = 0
+    for character in pattern:
+        depth += (character == "(") - (character == ")")
+        deepest = max(deepest, depth)
     assert deepest < 20

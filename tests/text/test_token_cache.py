@@ -1,4 +1,4 @@
-"""Text read in chunks has the tokens that it has when read whole."""
+"""Tokenizing by cached chunks gives the same tokens as tokenizing the whole text."""
 
 from collections.abc import Callable
 
@@ -7,13 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from heed.model.text.token_cache import TokenCache, ids_of, spans_of, words_of
-from tests.text.test_tokenizer import PIECES, TEXTS, TOKENIZER
+from heed.model.text.token_cache import TokenCache, token_ids, token_spans, word_ids
+from tests.text.test_tokenizer import FRAGMENTS, TEXTS, TOKENIZER
 
-SIGNS = [" ", "  ", *"!?;:().,\"'=-", "!\u0301", "\u200d", "=\u0338", "\u037e", "\xad", "\x01", "a"]
+SYMBOLS = [
+    " ", "  ", *"!?;:().,\"'=-", "!\u0301", "\u200d", "=\u0338", "\u037e", "\xad", "\x01", "a"
+]  # fmt: skip
 
 
-def word_pieces() -> Tokenizer:
+def wordpiece() -> Tokenizer:
     vocabulary = {"[PAD]": 0, "[UNK]": 1} | {word: 2 + n for n, word in enumerate([
         *"abcdefghijklmnopqrstuvwxyz.,!'", *(f"##{c}" for c in "abcdefghijklmnopqrstuvwxyz"),
         "film", "don", "word", "café", "##ing",
@@ -24,58 +26,60 @@ def word_pieces() -> Tokenizer:
     return inner
 
 
-def learnt() -> Tokenizer:
+def fitted_bpe() -> Tokenizer:
     return Tokenizer.from_str(TOKENIZER.to_json())
 
 
-@pytest.mark.parametrize("make", [learnt, word_pieces])
-def test_a_tokenizer_that_parts_at_spaces(make: Callable[[], Tokenizer]) -> None:
+def first_of_word(words: list[int | None]) -> list[bool]:
+    """True for each token, after the first, that starts a word."""
+    return [a != b for a, b in zip(words[1:], words, strict=False)]
+
+
+@pytest.mark.parametrize("make", [fitted_bpe, wordpiece])
+def test_chunks_give_the_tokens_of_the_whole_text(make: Callable[[], Tokenizer]) -> None:
     inner = make()
-    reader = TokenCache(inner)
+    cache = TokenCache(inner)
 
-    @given(TEXTS | st.lists(st.sampled_from(PIECES + SIGNS)).map("".join))
-    def alike(text: str) -> None:
+    @given(TEXTS | st.lists(st.sampled_from(FRAGMENTS + SYMBOLS)).map("".join))
+    def check(text: str) -> None:
         whole = inner.encode(text, add_special_tokens=False)
-        for _ in range(2):  # learnt, and known
-            found = reader.read(text)
-            assert ids_of(found) == whole.ids
-            assert spans_of(found) == whole.offsets
-            begins = [a != b for a, b in zip(words_of(found)[1:], words_of(found), strict=False)]
-            assert begins == [
-                a != b for a, b in zip(whole.word_ids[1:], whole.word_ids, strict=False)
-            ]
+        for _ in range(2):  # the second time from the cache
+            chunks = cache.tokenize(text)
+            assert token_ids(chunks) == whole.ids
+            assert token_spans(chunks) == whole.offsets
+            assert first_of_word([*word_ids(chunks)]) == first_of_word(whole.word_ids)
 
-    alike()
-    assert len(reader.read("a film, a word")) == 4
+    check()
+    assert len(cache.tokenize("a film, a word")) == 4
 
 
-def test_a_tokenizer_for_which_a_space_is_part_of_a_word() -> None:
+def test_a_tokenizer_with_spaces_inside_tokens_gets_the_whole_text() -> None:
     byte_level = Tokenizer(models.BPE({"a": 1, "b": 2, "Ġ": 3, "Ġb": 4}, [("Ġ", "b")]))
     byte_level.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     byte_level.decoder = decoders.ByteLevel()
-    assert ids_of(TokenCache(byte_level).read("a b b")) == [1, 4, 4]
+    assert token_ids(TokenCache(byte_level).tokenize("a b b")) == [1, 4, 4]
     whole_text = Tokenizer(models.BPE({"a": 1, "b": 2, " ": 3, "a ": 4}, [("a", " ")]))
-    assert ids_of(TokenCache(whole_text).read("a b")) == [4, 2]
+    assert token_ids(TokenCache(whole_text).tokenize("a b")) == [4, 2]
 
 
-def test_a_tokenizer_that_cannot_read_everything() -> None:
+def test_a_tokenizer_without_an_unknown_token_can_be_used() -> None:
     inner = Tokenizer(models.WordPiece({"film": 1, "word": 2}, unk_token="[UNK]"))
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    assert ids_of(TokenCache(inner).read("film word film")) == [1, 2, 1]
+    assert token_ids(TokenCache(inner).tokenize("film word film")) == [1, 2, 1]
 
 
-def test_it_forgets_before_it_is_full() -> None:
-    reader = TokenCache(learnt(), most=3)
+def test_the_cache_is_bounded() -> None:
+    cache = TokenCache(fitted_bpe(), max_chunks=3)
     text = "a film is a film for all who love films"
     for _ in range(2):
-        assert ids_of(reader.read(text)) == TOKENIZER.ids(text)
-        assert len(reader._known) <= 3
+        assert token_ids(cache.tokenize(text)) == TOKENIZER.ids(text)
+        assert len(cache) <= 3
 
 
-def test_a_long_chunk_is_not_remembered() -> None:
-    reader = TokenCache(learnt())
-    before = len(reader._known)
-    reader.read("x" * 33)
-    assert len(reader._known) == before
-    reader.read("x" * 32)
-    assert len(reader._known) == before + 1
+def test_long_chunks_are_not_cached() -> None:
+    cache = TokenCache(fitted_bpe())
+    before = len(cache)
+    cache.tokenize("x" * 33)
+    assert len(cache) == before
+    cache.tokenize("x" * 32)
+    assert len(cache) == before + 1

@@ -1,3 +1,5 @@
+"""Ids, spans and truncation of the tokenizer, on text of every script."""
+
 import subprocess
 import sys
 import unicodedata
@@ -12,7 +14,7 @@ from tests.support.command import ROOT
 from tests.support.texts import reviews
 
 TOKENIZER = Tokenizer.fit([text for text, _ in reviews(300, seed=1)], 1000)
-PIECES = [
+FRAGMENTS = [
     "a film", "FILM", "don't", "这家酒店", "ﬁn", "㎏", "İ", "e\u0301",
     "é", "👩‍👩‍👧‍👦", "👍🏽", "שלום", "مرحبا", "\u0301", "\u200d", "\0",
     "\u202e", "[PAD]", "[UNK]", " ", "\n", "3.14", "…", "한국어",
@@ -21,7 +23,7 @@ PIECES = [
 ]  # fmt: skip
 TEXTS = st.one_of(
     st.text(alphabet=st.characters(exclude_categories=["Cs"])),
-    st.lists(st.sampled_from(PIECES)).map("".join),
+    st.lists(st.sampled_from(FRAGMENTS)).map("".join),
 )
 
 
@@ -43,15 +45,15 @@ def test_spans_are_slices_of_the_text_as_sent(text: str) -> None:
 
 
 @given(TEXTS)
-def test_a_known_word_is_found_where_it_stands(text: str) -> None:
+def test_the_span_of_a_word_is_its_position_in_the_text(text: str) -> None:
     before = text + " "
     encoding = TOKENIZER.encode(before + "film", 4096)
     assert encoding.spans[-1] == (len(before), len(before) + 4)
 
 
-@given(st.lists(st.sampled_from(PIECES), min_size=40, max_size=300), st.integers(1, 12))
-def test_reading_no_more_than_is_needed_changes_nothing(pieces: list[str], limit: int) -> None:
-    text = "".join(pieces) + " film"
+@given(st.lists(st.sampled_from(FRAGMENTS), min_size=40, max_size=300), st.integers(1, 12))
+def test_tokenizing_only_a_prefix_changes_no_token(fragments: list[str], limit: int) -> None:
+    text = "".join(fragments) + " film"
     whole = TOKENIZER.ids(text)
     encoding = TOKENIZER.encode(text, limit)
     assert encoding.ids == whole[:limit]
@@ -59,23 +61,25 @@ def test_reading_no_more_than_is_needed_changes_nothing(pieces: list[str], limit
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t", "\0", "\u200d", "\u3000"])
-def test_a_text_with_nothing_to_read(text: str) -> None:
-    with pytest.raises(TextError, match="nothing to read"):
+def test_a_text_without_a_token_is_an_error(text: str) -> None:
+    with pytest.raises(TextError, match="contains no token"):
         TOKENIZER.encode(text, 8)
 
 
-def test_a_long_text_is_quick() -> None:
+def test_a_long_text_is_truncated_quickly() -> None:
     assert TOKENIZER.encode("x" * 2_000_000, 16).truncated
     assert TOKENIZER.encode(" " * 200_000 + "film", 16).ids == TOKENIZER.ids("film")
 
 
-@pytest.mark.parametrize("gap", [" ", "\n", "\0", "\u200b\u3000", "\ufeff"])
+@pytest.mark.parametrize("space", [" ", "\n", "\0", "\u200b\u3000", "\ufeff"])
 @pytest.mark.parametrize("length", [1, 31, 32, 33, 100_000])
-def test_a_gap_of_any_length_parts_words_and_moves_no_place(gap: str, length: int) -> None:
+def test_whitespace_of_any_length_separates_words_and_keeps_offsets(
+    space: str, length: int
+) -> None:
     words = ["film", "wonderful", "x", "film"]
-    text = (gap * length).join(words)
+    text = (space * length).join(words)
     encoding = TOKENIZER.encode(text, 256)
-    assert encoding.ids == [number for word in words for number in TOKENIZER.ids(word)]
+    assert encoding.ids == [token_id for word in words for token_id in TOKENIZER.ids(word)]
     assert encoding.truncated is False
     assert encoding.spans[0] == (0, 4)
     assert encoding.spans[-1] == (len(text) - 4, len(text))
@@ -83,42 +87,42 @@ def test_a_gap_of_any_length_parts_words_and_moves_no_place(gap: str, length: in
 
 @pytest.mark.parametrize("mark", ["\u0301", "\ufe0f", "\U000e0100"])
 @pytest.mark.parametrize("count", [31, 32, 33, 50_000])
-def test_marks_that_are_not_read_hide_nothing(mark: str, count: int) -> None:
-    """Of WordPiece that strips accents; others have tokens for them."""
+def test_combining_marks_that_are_stripped_hide_no_text(mark: str, count: int) -> None:
+    """WordPiece strips accents; other tokenizers have tokens for them."""
     wordpiece = Tokenizer.from_json(
         (ROOT / "model/distill/english/tokenizer.json").read_text("utf-8")
     )
-    pile = mark * count
+    run = mark * count
     for text, words in (
-        (pile + " good", ["good"]),
-        ("good " + pile, ["good"]),
-        ("caf" + pile + "e, bad", ["caf" + pile + "e", ",", "bad"]),
-        (f"a{pile}{' ' * count}b", [None, "b"]),
+        (run + " good", ["good"]),
+        ("good " + run, ["good"]),
+        ("caf" + run + "e, bad", ["caf" + run + "e", ",", "bad"]),
+        (f"a{run}{' ' * count}b", [None, "b"]),
     ):
         encoding = wordpiece.encode(text, 16)
         assert encoding.ids == wordpiece.ids(text)
         assert encoding.truncated is False
         for (start, end), word in zip(encoding.spans, words, strict=True):
             assert word is None or text[start:end] == word
-    assert TOKENIZER.encode(pile, 16).ids == TOKENIZER.ids(pile)[:16]
+    assert TOKENIZER.encode(run, 16).ids == TOKENIZER.ids(run)[:16]
 
 
 @pytest.mark.parametrize("text", ["x", "1", "👍\u200d", "a\u0301\u0323", "!\u0301", "\ufdfa", "好"])
-def test_a_text_without_spaces_is_read_no_further_than_needed(text: str) -> None:
+def test_only_a_prefix_of_a_text_without_spaces_is_tokenized(text: str) -> None:
     encoding = TOKENIZER.encode(text * (2_000_000 // len(text)), 256)
     assert (len(encoding.ids), encoding.truncated) == (256, True)
     assert sum(len(chunk.ids) for _, chunk in encoding.chunks) < 100_000
 
 
-def test_saved_is_loaded() -> None:
+def test_a_tokenizer_survives_saving() -> None:
     again = Tokenizer.from_json(TOKENIZER.to_json())
-    text = " ".join(PIECES)
+    text = " ".join(FRAGMENTS)
     assert again.ids(text) == TOKENIZER.ids(text)
     assert again.to_json() == TOKENIZER.to_json()
     assert again.vocabulary == TOKENIZER.vocabulary
 
 
-def test_every_process_learns_the_same() -> None:
+def test_every_process_learns_the_same_tokenizer() -> None:
     program = (
         "from heed.model.text.tokenizer import Tokenizer; from tests.support.texts import reviews;"
         "print(Tokenizer.fit([text for text, _ in reviews(300, seed=1)], 1000).to_json(), end='')"
@@ -131,20 +135,22 @@ def test_every_process_learns_the_same() -> None:
         assert done.stdout.decode() == TOKENIZER.to_json()
 
 
-def test_a_text_is_not_padded_where_another_run_costs_less() -> None:
+def test_a_new_batch_starts_where_padding_would_cost_more() -> None:
     assert list(length_batches([10, 11, 200, 10], 768)) == [[0, 3, 1], [2]]
     assert list(length_batches([10, 12, 14, 16], 768)) == [[0, 1, 2, 3]]
 
 
-def test_padding_stands_behind_the_shorter_rows() -> None:
+def test_padding_is_at_the_end_of_shorter_rows() -> None:
     batch = pad([TOKENIZER.ids("film"), TOKENIZER.ids("a film, a story")])
     assert (batch[0, 1:] == 0).all()
     assert (batch[1] != 0).all()
 
 
 @given(st.lists(st.integers(1, 90)), st.integers(1, 200))
-def test_batches_hold_their_budget_and_every_text_once(lengths: list[int], budget: int) -> None:
+def test_batches_respect_the_budget_and_contain_every_text_once(
+    lengths: list[int], budget: int
+) -> None:
     groups = list(length_batches(lengths, budget))
-    assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
+    assert sorted(index for group in groups for index in group) == list(range(len(lengths)))
     for group in groups:
-        assert len(group) == 1 or len(group) * max(lengths[p] for p in group) <= budget
+        assert len(group) == 1 or len(group) * max(lengths[i] for i in group) <= budget
