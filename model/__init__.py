@@ -1,10 +1,10 @@
-"""Heed's classifier: fit a tokenizer, train a network, export a bundle, run it, explain it.
+"""Train, evaluate, export and run text classifiers.
 
-`tokenizer`, `bundle` and `classifier` need no PyTorch and are all that serving imports.
+`text` and `inference` need no PyTorch; serving imports only these two and `errors`.
 """
 
 import os
 
-# onnxruntime's wheels report to their maker, and leave an identifier in the home folder, unless
-# told not to before they are imported.
+# onnxruntime sends usage data to its maker and writes an identifier to the home folder, unless this
+# variable is set before the first import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,18 +1,18 @@
-"""What can go wrong through no fault of ours, each told in one sentence that names the mend.
+"""Errors with one cause outside Heed's code. Each message is one sentence that names the remedy.
 
 HeedError
 ├── DataError        a data file, or a row of it, cannot be used
 ├── BundleError      a bundle is damaged, incomplete or of another format
-├── DeviceError      the wanted device cannot be had
-├── TextError        a text cannot be classified: nothing in it to read, or too long
-└── InferenceError   the network gave no usable answer
+├── DeviceError      the requested device is not available
+├── TextError        a text cannot be classified: it has no token, or too many
+└── InferenceError   the network failed or gave a number that is not finite
 """
 
 import sys
 
 
 class HeedError(Exception):
-    """The root: its message is one plain sentence for the person who asked."""
+    """Base class. The message is one line for the user: what is wrong, where, how to mend it."""
 
 
 class DataError(HeedError):
@@ -24,15 +24,15 @@ class BundleError(HeedError):
 
 
 class DeviceError(HeedError):
-    """The wanted device cannot be had."""
+    """The requested device is not available."""
 
 
 class TextError(HeedError):
-    """A text cannot be classified: nothing in it to read, or too long."""
+    """A text cannot be classified: it has no token, or too many."""
 
 
 class InferenceError(HeedError):
-    """The network gave no usable answer."""
+    """The network failed or gave a number that is not finite."""
 
 
 def to_install(extras: str) -> str:

@@ -1,4 +1,4 @@
-"""Where files may be written, asked before hours are spent on what is to be written there."""
+"""Check that a path can be written before a long computation, and convert paths to UTF-8 text."""
 
 import os
 import tempfile
@@ -8,33 +8,33 @@ from heed.model.errors import DataError
 
 
 def check_writable(folder: Path) -> None:
-    """Raise `DataError` where nothing can be written in a folder, or it cannot be made."""
+    """Raise `DataError` if files cannot be written to a folder, or the folder cannot be made."""
     try:
-        there = Path(os.path.realpath(folder))
-        while not there.exists():
-            there = there.parent
-        with tempfile.TemporaryFile(dir=there):
+        existing = Path(os.path.realpath(folder))
+        while not existing.exists():
+            existing = existing.parent
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise cannot_write(folder, error) from error
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise `DataError` where another folder could not be put in the place of this one."""
-    place = Path(os.path.realpath(folder))
-    check_writable(place.parent)
-    if os.path.ismount(place) or place == Path.cwd():
-        kind = "a mount point" if os.path.ismount(place) else "the current folder"
-        raise DataError(
-            f"{folder}: is {kind}, whose place nothing else can take; name a folder in it"
-        )
+    """Raise `DataError` if a folder cannot be replaced by renaming another folder to its path."""
+    target = Path(os.path.realpath(folder))
+    check_writable(target.parent)
+    if os.path.ismount(target) or target == Path.cwd():
+        kind = "a mount point" if os.path.ismount(target) else "the current folder"
+        raise DataError(f"{folder}: is {kind}, which cannot be replaced; name a folder inside it")
 
 
 def cannot_write(path: Path, error: OSError) -> DataError:
-    """What to tell of a place that cannot be written to."""
-    return DataError(f"{path}: cannot be written to: {error.strerror or error}; name another place")
+    """Return the error for a path that cannot be written to."""
+    return DataError(
+        f"{path}: cannot be written to: {error.strerror or error}; choose another path"
+    )
 
 
 def as_utf8(text: str) -> str:
-    """What can be written of a file's name or an argument, which may be any bytes."""
+    """Replace what UTF-8 cannot encode; file names and arguments may hold any bytes."""
     return text.encode("utf-8", "replace").decode()
