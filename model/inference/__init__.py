@@ -1,0 +1,1 @@
+"""Load bundles, run their networks in onnxruntime and build answers. Needs no PyTorch."""

@@ -1,8 +1,8 @@
-"""The bundle: the folder that training writes and serving reads. Needs no PyTorch.
+"""Read and write bundles: the folders that training writes and serving reads. Needs no PyTorch.
 
-Nothing in it is a pickle, and loading it runs no code from it. `Bundle.load` reads the bytes
-once, checks them against the hashes in `config.json` and keeps them, so that what was verified
-is what runs.
+A bundle contains no pickle, and loading it runs no code from it. `Bundle.load` reads each file
+once, checks it against the hash in `config.json` and keeps its bytes, so that exactly the checked
+bytes run.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class BundleConfig(BaseModel):
-    """`config.json`: what a bundle is and what is known of it."""
+    """The content of `config.json`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -43,22 +43,28 @@ class BundleConfig(BaseModel):
     name: Name
     version: Version
     labels: Annotated[list[Annotated[str, StringConstraints(min_length=1)]], Field(min_length=2)]
-    """In the order of the network's outputs."""
+    """In the order of the outputs of the network."""
     max_tokens: Annotated[int, Field(ge=1)]
+    """Number of tokens of a text that the network reads."""
     bias: list[Finite]
-    """The constant part of each label's logit."""
+    """Constant term of the logit of each label."""
     temperature: Annotated[Finite, Field(gt=0)]
     """Probabilities are softmax(logits / temperature)."""
     min_confidence: Annotated[Finite, Field(ge=0, le=1)] | None
-    """Below this probability the answer is no label; None: never."""
+    """Below this probability the answer has no label; None: it always has one."""
     sha256: dict[str, str]
+    """Hash of each file, by its name."""
     network: dict[str, Any] = {}
+    """Sizes of the network."""
     training: dict[str, Any] = {}
+    """Data, options and date of the training."""
     scores: dict[str, Any] = {}
+    """Scores on dev and test."""
     tools: dict[str, Any] = {}
+    """Versions of the libraries."""
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _check_labels(self) -> Self:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels must differ from each other")
         if len(self.bias) != len(self.labels):
@@ -68,25 +74,26 @@ class BundleConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle, read into memory."""
+    """A bundle in memory, checked against its hashes."""
 
     path: Path
     config: BundleConfig
     tokenizer: Tokenizer
     model: bytes
-    """The ONNX file's content."""
+    """Content of the ONNX file."""
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read and verify a bundle folder.
-
-        The tensor shapes are checked where a session is made of it, in `Classifier`.
+        """Read a bundle folder and check it; `Session` checks the tensors of the network.
 
         Raises:
-            BundleError: a file is missing or does not fit the others.
+            BundleError: a file is missing, damaged or does not fit the others.
         """
-        if not _is_bundle(path) and (held := _bundles_in(path)):
-            raise BundleError(f"{path}: holds bundles and is none; name one of them, say {held[0]}")
+        if not _is_bundle(path) and (bundles := _bundles_in(path)):
+            raise BundleError(
+                f"{path}: is a folder of bundles, not a bundle; name one of them, such as "
+                f"{bundles[0]}"
+            )
         config = _read_config(path)
         content = {}
         for name in (MODEL, TOKENIZER):
@@ -94,43 +101,50 @@ class Bundle:
             digest = hashlib.sha256(content[name]).hexdigest()
             if digest != config.sha256.get(name):
                 raise BundleError(
-                    f"{path / name}: its SHA-256 is not the one in {CONFIG}; the file was changed "
-                    "or damaged: copy the bundle again"
+                    f"{path / name}: its SHA-256 is not the one in {CONFIG}, so the file was "
+                    "changed or damaged; copy the bundle again"
                 )
         try:
             tokenizer = Tokenizer.from_json(content[TOKENIZER].decode())
         except Exception as error:  # the library raises a bare Exception
             raise BundleError(
-                f"{path / TOKENIZER}: not a tokenizer that can be read: {error}"
+                f"{path / TOKENIZER}: not a valid tokenizer ({error}); export the bundle again"
             ) from error
         for literal in (PADDING, tokenizer.padding_literal):
             if 0 in tokenizer.ids(literal):
                 raise BundleError(
-                    f"{path / TOKENIZER}: the text {literal!r} yields id 0, which is padding"
+                    f"{path / TOKENIZER}: the text {literal!r} yields id 0, which is reserved for "
+                    "padding; rename the token with id 0"
                 )
         return cls(path, config, tokenizer, content[MODEL])
 
 
 def find_bundles(path: Path) -> dict[str, Bundle]:
-    """Load `path` itself if it is a bundle, else every bundle directly below it, by name.
+    """Load `path` if it is a bundle, else all bundles directly below it. Returns them by name.
 
     Raises:
-        BundleError: there is none, one is refused, or two have the same name.
+        BundleError: there is no bundle, a bundle is not valid, or two have the same name.
     """
     try:
         if not path.is_dir():
             raise BundleError(f"{path}: no such folder; name a bundle or a folder of bundles")
         folders = [path] if _is_bundle(path) else _bundles_in(path)
     except OSError as error:
-        raise BundleError(f"{error.filename}: cannot be read: {error.strerror}") from error
+        raise BundleError(
+            f"{error.filename}: cannot be read: {error.strerror}; check its permissions"
+        ) from error
     if not folders:
-        raise BundleError(f"{path}: no bundle in it; `heed train DATA --out {path}/NAME` makes one")
+        raise BundleError(
+            f"{path}: contains no bundle; make one with `heed train DATA --out {path}/NAME`"
+        )
     bundles: dict[str, Bundle] = {}
     for folder in folders:
         bundle = Bundle.load(folder)
         if bundle.config.name in bundles:
             other = bundles[bundle.config.name].path
-            raise BundleError(f"{folder}: its name {bundle.config.name!r} is also that of {other}")
+            raise BundleError(
+                f"{folder}: has the same name {bundle.config.name!r} as {other}; remove one of them"
+            )
         bundles[bundle.config.name] = bundle
     return bundles
 
@@ -144,64 +158,73 @@ def write_bundle(
     *,
     force: bool = False,
 ) -> Bundle:
-    """Write a bundle folder in one step and load it again; `sha256` is filled in.
+    """Write a bundle folder and load it again.
 
-    It is made beside its place and renamed, so that a kill leaves no half bundle.
+    The folder is written under a temporary name and renamed, so that a killed process leaves no
+    incomplete bundle.
+
+    Args:
+        path: the folder to write.
+        config: the content of `config.json`; `sha256` is filled in.
+        model: the content of `model.onnx`.
+        tokenizer: the content of `tokenizer.json`.
+        card: the content of `README.md`.
+        force: replace an existing bundle.
 
     Raises:
-        DataError: the place is taken and `force` is not set.
-        BundleError: what was written does not load.
+        DataError: `path` exists and may not be replaced, or cannot be written.
+        BundleError: the new bundle is not valid.
     """
     check_free(path, force=force)
-    place = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(path))
     files = {MODEL: model, TOKENIZER: tokenizer.encode()}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     document = json.dumps(config | {"sha256": hashes}, indent=2, ensure_ascii=False)
     files |= {CONFIG: document.encode() + b"\n", CARD: card.encode()}
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as scratch:
-            made, old = Path(scratch) / "bundle", Path(scratch) / "old"
-            made.mkdir()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+            new, old = Path(scratch) / "bundle", Path(scratch) / "old"
+            new.mkdir()
             for name, content in files.items():
-                (made / name).write_bytes(content)
-            Bundle.load(made)
-            _put(made, place, old)
+                (new / name).write_bytes(content)
+            Bundle.load(new)
+            _replace(target, new, old)
     except OSError as error:
         raise cannot_write(path, error) from error
     return Bundle.load(path)
 
 
-def _put(made: Path, place: Path, old: Path) -> None:
-    """Rename `made` to `place`; what is there goes to `old`, and comes back where that fails.
+def _replace(target: Path, new: Path, old: Path) -> None:
+    """Move `target` to `old` and rename `new` to `target`; restore `target` if that fails.
 
-    A folder of a container's image cannot be renamed, so it is copied.
+    `shutil.move` copies a folder that cannot be renamed, such as one of a container image.
     """
     try:
-        if place.exists():
-            shutil.move(place, old)
-        made.rename(place)
+        if target.exists():
+            shutil.move(target, old)
+        new.rename(target)
     except OSError:
         if old.exists():
-            shutil.copytree(old, place, dirs_exist_ok=True)
+            shutil.copytree(old, target, dirs_exist_ok=True)
         raise
 
 
 def check_free(path: Path, *, force: bool) -> None:
-    """Raise `DataError` when a bundle may not, or cannot, be written at `path`."""
+    """Raise `DataError` if a bundle cannot be written to `path`, or may not replace what exists."""
     check_replaceable(path)
     try:
         free = not path.exists() or (path.is_dir() and not any(path.iterdir()))
-        taken_by_other = not free and not (path / CONFIG).exists()
+        is_other = not free and not (path / CONFIG).exists()
     except OSError as error:
         raise cannot_write(path, error) from error
     if free:
         return
-    if taken_by_other:
-        raise DataError(f"{path}: exists and is not a bundle; name another place with --out")
+    if is_other:
+        raise DataError(f"{path}: exists and is not a bundle; choose another folder with --out")
     if not force:
         raise DataError(
-            f"{path}: a bundle is there already; name another --out, or add --force to replace it"
+            f"{path}: a bundle already exists there; choose another --out, or add --force"
         )
 
 
@@ -217,22 +240,27 @@ def _read(path: Path, name: str) -> bytes:
     try:
         return (path / name).read_bytes()
     except OSError as error:
-        raise BundleError(f"{path / name}: cannot be read: {error.strerror}") from error
+        raise BundleError(
+            f"{path / name}: cannot be read: {error.strerror}; copy the bundle again"
+        ) from error
 
 
 def _read_config(path: Path) -> BundleConfig:
     try:
         tree = json.loads(_read(path, CONFIG))
-        json.dumps(tree, ensure_ascii=False).encode()  # half of a surrogate pair has no bytes
+        json.dumps(tree, ensure_ascii=False).encode()  # UTF-8 cannot encode a lone surrogate
         if isinstance(tree, dict) and tree.get("format", 1) != 1:
             raise BundleError(
-                f"{path / CONFIG}: format {tree['format']!r} is not 1, the one this Heed reads"
+                f"{path / CONFIG}: format {tree['format']!r} is not supported; this version "
+                "of Heed reads format 1"
             )
         return BundleConfig.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        field = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
-        raise BundleError(f"{path / CONFIG}: {place + ': ' if place else ''}{message}") from error
+        raise BundleError(f"{path / CONFIG}: {field + ': ' if field else ''}{message}") from error
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path / CONFIG}: not JSON that can be read: {error}") from error
+        raise BundleError(
+            f"{path / CONFIG}: not valid JSON ({error}); copy the bundle again"
+        ) from error

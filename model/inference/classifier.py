@@ -1,4 +1,4 @@
-"""Texts in, predictions out: the only place that runs a bundle's ONNX. Needs no PyTorch."""
+"""Classify texts with the ONNX network of a bundle. Needs no PyTorch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ FETCHED_OUTPUTS: dict[Explain, tuple[str, ...]] = {
     "contributions": OUTPUTS,
 }
 MAX_PURE_PYTHON_NUMBERS = 128
-"""Numbers that Python itself is quicker with than numpy, whose code has to come to the caches."""
+"""Up to this many logits a batch, the softmax in pure Python is faster than numpy's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the network says of one text of T tokens, for C labels."""
+    """The network's output for one text of T tokens and C labels."""
 
     encoding: Encoding
     logits: NDArray[np.float32]  # (C,)
@@ -36,7 +36,7 @@ class Prediction:
 
 
 class OnnxClassifier:
-    """A bundle with its network running. Calls may come from several threads."""
+    """A bundle and its loaded network. Safe to use from several threads."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class OnnxClassifier:
         threads: int = 1,
         precision: Precision = "float32",
     ) -> None:
-        """Load the bundle's network; see `Session` for the arguments and errors."""
+        """Load the network of the bundle; see `Session` for the arguments and errors."""
         self.bundle = bundle
         self.config = bundle.config
         self._session = Session(bundle, device, threads, precision)
@@ -53,18 +53,18 @@ class OnnxClassifier:
 
     @property
     def batch_tokens(self) -> int:
-        """Tokens of one run, padding included, that suit the device."""
+        """Recommended number of tokens of one batch on this device, padding included."""
         return self._session.batch_tokens
 
     def encode(self, text: str) -> Encoding:
-        """Tokenize a text; raises `TextError` when it has no token."""
+        """Tokenize a text. Raises `TextError` if it has no token."""
         return self.bundle.tokenizer.encode(text, self.config.max_tokens)
 
     def run(self, encodings: Sequence[Encoding], explain: Explain) -> list[Prediction]:
         """Classify one batch, padded to its longest text.
 
         Raises:
-            InferenceError: the run failed, or a number that came out is not finite.
+            InferenceError: the network failed or gave a number that is not finite.
         """
         outputs = self._infer([encoding.ids for encoding in encodings], explain)
         logits, attention, contributions = (*outputs, None, None)[:3]
@@ -80,59 +80,79 @@ class OnnxClassifier:
             for row, encoding in enumerate(encodings)
         ]
 
+    def run_all(self, encodings: Sequence[Encoding], explain: Explain) -> list[Prediction]:
+        """Classify any number of tokenized texts in batches; the predictions keep their order.
+
+        Raises:
+            InferenceError: see `run`.
+        """
+        predictions: dict[int, Prediction] = {}
+        for batch in length_batches([len(e.ids) for e in encodings], self.batch_tokens):
+            results = self.run([encodings[index] for index in batch], explain)
+            predictions.update(zip(batch, results, strict=True))
+        return [predictions[index] for index in range(len(encodings))]
+
     def predict(self, texts: Sequence[str], explain: Explain = "attention") -> list[Prediction]:
-        """Classify many texts, in batches of like length; answers come in the order sent.
+        """Classify any number of texts in batches; the predictions keep their order.
 
         Raises:
             TextError: a text has no token.
             InferenceError: see `run`.
         """
-        encodings = [self.encode(text) for text in texts]
-        predictions: dict[int, Prediction] = {}
-        for group in length_batches([len(e.ids) for e in encodings], self.batch_tokens):
-            batch = self.run([encodings[place] for place in group], explain)
-            predictions.update(zip(group, batch, strict=True))
-        return [predictions[place] for place in range(len(texts))]
+        return self.run_all([self.encode(text) for text in texts], explain)
 
-    def probabilities(self, texts: Sequence[Sequence[int]]) -> NDArray[np.float64]:
-        """Classify token ids, such as a text with tokens taken out; returns (n, C).
+    def logits(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        """Return the logits of n texts given as token ids, shape (n, C).
+
+        Args:
+            ids: the token ids of each text, at least one; for example a text with some tokens
+                deleted.
 
         Raises:
             InferenceError: see `run`.
         """
-        logits = np.empty((len(texts), len(self.config.labels)))
-        for group in length_batches([len(ids) for ids in texts], self.batch_tokens):
-            logits[group] = self._infer([texts[place] for place in group], "none")[0]
-        return softmax(logits / self.config.temperature)
+        logits = np.empty((len(ids), len(self.config.labels)))
+        for batch in length_batches([len(of_text) for of_text in ids], self.batch_tokens):
+            logits[batch] = self._infer([ids[index] for index in batch], "none")[0]
+        return logits
 
-    def _infer(self, texts: Sequence[Sequence[int]], explain: Explain) -> list[Any]:
-        """One pass over one batch of token ids: the outputs of `explain`, in order."""
+    def probabilities(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        """Return softmax(logits / temperature) of n texts given as token ids, shape (n, C).
+
+        Raises:
+            InferenceError: see `run`.
+        """
+        return softmax(self.logits(ids) / self.config.temperature)
+
+    def _infer(self, ids: Sequence[Sequence[int]], explain: Explain) -> list[Any]:
+        """Run one batch of token ids. Returns the outputs that `explain` needs, in their order."""
         try:
-            outputs = self._session.run(pad(texts), FETCHED_OUTPUTS[explain])
-        except Exception as error:  # onnxruntime's own errors share no public base
+            outputs = self._session.run(pad(ids), FETCHED_OUTPUTS[explain])
+        except Exception as error:  # onnxruntime's errors have no public base class
             raise InferenceError(f"the network failed: {error}") from error
-        # The sum of finite numbers is finite, but for sizes that the first test would not pass.
+        # A finite sum proves that all numbers are finite. If finite numbers overflow the sum, the
+        # second, slower test decides.
         if not all(isfinite(output.sum()) or np.isfinite(output).all() for output in outputs):
             raise InferenceError("the network gave a number that is not finite")
         return outputs
 
 
 def _probabilities(logits: NDArray[np.float32], temperature: float) -> list[list[float]]:
-    """softmax(logits / temperature), (B, C)."""
+    """Return softmax(logits / temperature), shape (B, C)."""
     if logits.size > MAX_PURE_PYTHON_NUMBERS:
-        found: list[list[float]] = softmax(logits.astype(np.float64) / temperature).tolist()
-        return found
+        rows: list[list[float]] = softmax(logits.astype(np.float64) / temperature).tolist()
+        return rows
     rows = []
     for row in logits.tolist():
-        most = max(row)
-        exponents = [exp((logit - most) / temperature) for logit in row]
+        largest = max(row)
+        exponents = [exp((logit - largest) / temperature) for logit in row]
         total = sum(exponents)
         rows.append([exponent / total for exponent in exponents])
     return rows
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """exp(x_i - max x) / sum_j exp(x_j - max x), over the last axis."""
+    """Return exp(x_i - max x) / sum_j exp(x_j - max x), over the last axis."""
     exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
     result: NDArray[np.float64] = exponents / exponents.sum(axis=-1, keepdims=True)
     return result

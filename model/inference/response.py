@@ -1,7 +1,7 @@
-"""From a prediction to the answer that people and programs read: once, for server and command.
+"""Build the answer to one text. The server, the command and the Python API all use it.
 
-Needs no PyTorch, and stands on the server's hot path: most of an answer is its tokens, and structs
-are quicker to make and to write than dicts.
+It runs on the event loop of the server, so speed matters. Most of an answer is tokens: msgspec
+structs are faster to create and to serialise than dicts. Needs no PyTorch.
 """
 
 from typing import Any, Literal
@@ -16,24 +16,29 @@ from heed.model.text.tokenizer import Encoding
 Unit = Literal["token", "word"]
 
 DECIMALS = 7
-"""Of weights and contributions: as many as float32 holds."""
+"""Decimals of attention and contributions; float32 holds no more."""
 PROBABILITY_DECIMALS = 10
-"""More than the others, so that even thousands of labels sum to 1 within 1e-6."""
+"""Decimals of probabilities, so that thousands of labels still sum to 1 within 1e-6."""
 
 
 class Token(msgspec.Struct, gc=False):
-    """A token, or a word, as the answer tells it; `text` is the slice from `start` to `end`."""
+    """A token of the text, or a word if `unit` is "word"."""
 
     text: str
+    """The slice of the text as sent, from `start` to `end`."""
     start: int
+    """Offset of the first character in the text as sent, in Unicode code points."""
     end: int
+    """Offset after the last character."""
     attention: float
+    """Attention weight, 0 to 1. The weights of all tokens of a text sum to 1."""
 
 
 class ExplainedToken(Token, gc=False):
-    """With its signed contribution to a label's logit."""
+    """A token with its contribution to the logit of `explain_label`."""
 
     contribution: float
+    """Positive if the token raises the logit. The bias and all contributions sum to the logit."""
 
 
 def build_answer(
@@ -47,55 +52,56 @@ def build_answer(
     top_k: int | None = None,
     min_confidence: float | None = None,
 ) -> dict[str, Any]:
-    """Tell a prediction as `POST /classify` answers it, less model and version.
+    """Return a prediction as `POST /classify` answers it, without `model` and `version`.
 
-    All is of JSON's types but the tokens: msgspec writes them, and `msgspec.to_builtins` turns the
-    whole into plain dicts.
+    All values are JSON types, except the tokens, which are `Token` or `ExplainedToken`.
+    `msgspec.json.encode` serialises the answer; `msgspec.to_builtins` converts it to plain dicts.
 
     Args:
-        prediction: made with at least what `explain` asks for.
-        config: of the bundle that made it.
-        text: the text as sent; each token's `text` is a slice of it.
-        explain: `none` leaves `tokens` out, `contributions` adds a signed number to each.
-        explain_label: one of the bundle's labels, whose contributions to tell; None: the most
-            probable, also where `label` is withheld.
+        prediction: made with the outputs that `explain` needs.
+        config: of the bundle that made the prediction.
+        text: the text as sent.
+        explain: `none` leaves out `tokens`; `contributions` adds a contribution to each token.
+        explain_label: the label whose contributions are returned; None: the most probable label,
+            also if `label` is None.
         unit: `word` sums the tokens of each word.
-        top_k: how many labels `probabilities` holds; None: all.
-        min_confidence: below it `label` is None; None: the bundle's.
+        top_k: number of labels in `probabilities`; None: all.
+        min_confidence: below this probability `label` is None; None: the value of the bundle.
 
     Raises:
-        ValueError: `explain_label` is no label of the bundle.
+        ValueError: `explain_label` is not a label of the bundle.
     """
     labels = config.labels
-    numbers = prediction.probabilities
-    ranked = sorted(range(len(labels)), key=numbers.__getitem__, reverse=True)
+    probabilities = prediction.probabilities
+    ranked = sorted(range(len(labels)), key=probabilities.__getitem__, reverse=True)
     best = ranked[0]
     if min_confidence is None:
         min_confidence = config.min_confidence
-    unsure = min_confidence is not None and numbers[best] < min_confidence
-    result: dict[str, Any] = {
-        "label": None if unsure else labels[best],
+    withheld = min_confidence is not None and probabilities[best] < min_confidence
+    answer: dict[str, Any] = {
+        "label": None if withheld else labels[best],
         "probabilities": {
-            labels[place]: round(numbers[place], PROBABILITY_DECIMALS) for place in ranked[:top_k]
+            labels[index]: round(probabilities[index], PROBABILITY_DECIMALS)
+            for index in ranked[:top_k]
         },
     }
     if explain != "none":
         explained = best if explain_label is None else labels.index(explain_label)
-        result["tokens"] = _tokens(
+        answer["tokens"] = _tokens(
             prediction, text, explained if explain == "contributions" else None, unit
         )
     if explain == "contributions":
-        result["explain_label"] = labels[explained]
-        result["logit"] = round(float(prediction.logits[explained]), DECIMALS)
-        result["bias"] = round(config.bias[explained], DECIMALS)
-    result["truncated"] = prediction.encoding.truncated
-    return result
+        answer["explain_label"] = labels[explained]
+        answer["logit"] = round(float(prediction.logits[explained]), DECIMALS)
+        answer["bias"] = round(config.bias[explained], DECIMALS)
+    answer["truncated"] = prediction.encoding.truncated
+    return answer
 
 
 def _tokens(
     prediction: Prediction, text: str, explained: int | None, unit: Unit
 ) -> list[Token] | list[ExplainedToken]:
-    """What was read, in order; with the contributions to the label in place `explained`, if any."""
+    """Return the tokens in text order; `explained` is the index of the explained label, if any."""
     assert prediction.attention is not None
     columns = [prediction.attention]
     if explained is not None:
@@ -103,19 +109,21 @@ def _tokens(
         columns.append(prediction.contributions[:, explained])
     spans = prediction.encoding.spans
     if unit == "word":
-        first, spans = words(prediction.encoding)
-        columns = [np.add.reduceat(column, first) for column in columns]
-    numbers = np.array(columns, dtype=np.float64).round(DECIMALS).tolist()
+        first_tokens, spans = word_spans(prediction.encoding)
+        columns = [np.add.reduceat(column, first_tokens) for column in columns]
+    values = np.array(columns, dtype=np.float64).round(DECIMALS).tolist()
     slices = [text[start:end] for start, end in spans]
     starts, ends = zip(*spans, strict=True)
     if explained is not None:
-        return list(map(ExplainedToken, slices, starts, ends, *numbers))
-    return list(map(Token, slices, starts, ends, *numbers))
+        return list(map(ExplainedToken, slices, starts, ends, *values))
+    return list(map(Token, slices, starts, ends, *values))
 
 
-def words(encoding: Encoding) -> tuple[list[int], list[tuple[int, int]]]:
-    """Each word's first token, and where the word stands in the text."""
-    spans, numbers = encoding.spans, encoding.words
-    first = [t for t, number in enumerate(numbers) if t == 0 or number != numbers[t - 1]]
-    ends = [*first[1:], len(spans)]
-    return first, [(spans[a][0], spans[b - 1][1]) for a, b in zip(first, ends, strict=True)]
+def word_spans(encoding: Encoding) -> tuple[list[int], list[tuple[int, int]]]:
+    """Return the index of the first token of each word, and the span of each word in the text."""
+    spans, words = encoding.spans, encoding.words
+    first_tokens = [t for t, word in enumerate(words) if t == 0 or word != words[t - 1]]
+    ends = [*first_tokens[1:], len(spans)]
+    return first_tokens, [
+        (spans[a][0], spans[b - 1][1]) for a, b in zip(first_tokens, ends, strict=True)
+    ]

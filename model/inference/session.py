@@ -1,4 +1,4 @@
-"""A bundle's network in onnxruntime, on the CPU or a GPU. Needs no PyTorch."""
+"""Run the network of a bundle in onnxruntime, on the CPU or a GPU. Needs no PyTorch."""
 
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -9,7 +9,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from heed.model.errors import BundleError, DeviceError
-from heed.model.inference.bundle import CONFIG, Bundle
+from heed.model.inference.bundle import CONFIG, MODEL, Bundle
 from heed.model.inference.fp16 import convert_to_fp16
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -19,17 +19,17 @@ INPUT = "input_ids"
 OUTPUTS = ("logits", "attention", "contributions")
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 CPU_BATCH_TOKENS = 768
-"""Tokens of one run on the CPU; more leave the caches, gain nothing and take memory."""
+"""Tokens of one run on the CPU. A larger run does not fit in the caches and is not faster."""
 GPU_BATCH_TOKENS = 16384
-"""Tokens of one run elsewhere, where a run costs more and a token less."""
+"""Tokens of one run on a GPU, where a run has a high fixed cost and a token a low one."""
 MAX_PROBE_TOKENS = 2048
-"""Tokens of the longest text that a network is tried with; more would take a gigabyte."""
+"""Maximum length of the text that checks a network; a longer one would need a gigabyte."""
 MIN_GPU_WIDTH = 16
-"""Tokens of the narrowest shape that a GPU is asked to run."""
+"""Minimum number of tokens a row in the shapes that run on a GPU."""
 
 
 class Session:
-    """A network that runs. Calls may come from several threads."""
+    """A loaded network. Safe to use from several threads."""
 
     def __init__(
         self,
@@ -38,18 +38,19 @@ class Session:
         threads: int = 1,
         precision: Precision = "float32",
     ) -> None:
-        """Load the network and run it once, which proves that its tensors fit the bundle.
+        """Load the network and check its tensors with a few runs.
 
         Args:
-            bundle: whose network.
-            device: `auto` takes CUDA where onnxruntime has it.
+            bundle: the bundle with the network.
+            device: `auto` uses CUDA if onnxruntime can.
             threads: CPU threads of one run.
-            precision: of a GPU's numbers: `tf32` rounds what its matrix products take to ten bits,
-                `float16` is of all. A bundle's tolerances are for `float32`, as on the CPU.
+            precision: number format on a GPU. `tf32` rounds the inputs of matrix products to 10
+                bits of mantissa, `float16` uses 16 bits throughout. The tolerances of a bundle
+                hold for `float32`. The CPU always computes in `float32`.
 
         Raises:
-            BundleError: the tensors do not fit the bundle.
-            DeviceError: `cuda` was asked for and cannot be had.
+            BundleError: the tensors do not fit the configuration of the bundle.
+            DeviceError: `cuda` was requested and is not available.
         """
         self._inner = _start(bundle, device, threads, precision)
         self.provider: str = self._inner.get_providers()[0]
@@ -62,42 +63,42 @@ class Session:
 
     @property
     def batch_tokens(self) -> int:
-        """Tokens of one run, padding included, that suit the device."""
+        """Recommended number of tokens of one run on this device, padding included."""
         return CPU_BATCH_TOKENS if self.provider == CPU else GPU_BATCH_TOKENS
 
     def run(self, ids: NDArray[np.int64], outputs: Sequence[str]) -> list[NDArray[np.float32]]:
-        """One pass over token ids (B, T): the outputs asked for, in order.
+        """Run the network on token ids (B, T). Returns the named outputs, in order.
 
-        Raises whatever onnxruntime raises.
+        Raises the errors of onnxruntime.
         """
         if self.provider != CPU:
             return self.run_bound(ids, outputs)
-        found: list[NDArray[np.float32]] = self._inner.run(outputs, {INPUT: ids}, self._options)
-        return found
+        results: list[NDArray[np.float32]] = self._inner.run(outputs, {INPUT: ids}, self._options)
+        return results
 
     def run_bound(
         self, ids: NDArray[np.int64], outputs: Sequence[str]
     ) -> list[NDArray[np.float32]]:
-        """The same for a GPU: in one of few shapes, and nothing copied that was not asked for."""
+        """Run on a GPU: pad to one of few shapes and copy only the named outputs to the CPU."""
         rows, tokens = ids.shape
         padded = np.zeros(gpu_shape(rows, tokens, self._max_tokens), dtype=np.int64)
         padded[:rows, :tokens] = ids
-        padded[rows:, 0] = ids[0, 0]  # every row needs a token
+        padded[rows:, 0] = ids[0, 0]  # a row without a token is not valid input
         binding = self._inner.io_binding()
         binding.bind_cpu_input(INPUT, padded)
         for name in outputs:
             binding.bind_output(name)
         self._inner.run_with_iobinding(binding, self._options)
-        found = binding.copy_outputs_to_cpu()
+        results = binding.copy_outputs_to_cpu()
         return [
             array[:rows] if name == "logits" else array[:rows, :tokens]
-            for name, array in zip(outputs, found, strict=True)
+            for name, array in zip(outputs, results, strict=True)
         ]
 
     def warm_up(self, batch_tokens: int) -> int:
-        """Run every shape of at most `batch_tokens` tokens, so that memory and kernels are ready.
+        """Run every shape of at most `batch_tokens` tokens once, to allocate memory and kernels.
 
-        Returns how many there are.
+        Returns the number of shapes.
         """
         limit = self._max_tokens
         widths = {gpu_shape(1, tokens, limit)[1] for tokens in range(1, limit + 1)}
@@ -112,7 +113,7 @@ class Session:
 
 
 def gpu_shape(rows: int, tokens: int, max_tokens: int) -> tuple[int, int]:
-    """The shape that a batch is padded to on a GPU: each side the next power of two."""
+    """Return the shape that a batch is padded to on a GPU: each side is the next power of two."""
     width = max(MIN_GPU_WIDTH, 1 << (tokens - 1).bit_length())
     return 1 << (rows - 1).bit_length(), min(max_tokens, width)
 
@@ -122,13 +123,13 @@ def _start(
 ) -> ort.InferenceSession:
     if device == "cuda" and CUDA not in ort.get_available_providers():
         raise DeviceError(
-            "--device cuda: this onnxruntime has no CUDA provider; install onnxruntime-gpu with "
-            "the CUDA and cuDNN libraries it names, or use --device cpu"
+            "--device cuda: the installed onnxruntime has no CUDA provider; install "
+            "onnxruntime-gpu with its CUDA and cuDNN libraries, or use --device cpu"
         )
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors are raised, and fallbacks seen by what the session says
+    options.log_severity_level = 4  # errors are raised; a fallback is visible in get_providers()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[Any] = [CPU]
     model = bundle.model
@@ -139,12 +140,14 @@ def _start(
             model = convert_to_fp16(model)
     try:
         session = ort.InferenceSession(model, options, providers=providers)
-    except Exception as error:  # onnxruntime's own errors share no public base
-        raise BundleError(f"{bundle.path}: onnxruntime cannot load its model: {error}") from error
+    except Exception as error:  # onnxruntime's errors have no public base class
+        raise BundleError(
+            f"{bundle.path / MODEL}: onnxruntime cannot load it: {error}; export the bundle again"
+        ) from error
     if device == "cuda" and session.get_providers()[0] != CUDA:
         raise DeviceError(
-            "--device cuda: onnxruntime could not start CUDA here (driver, CUDA or cuDNN library "
-            "missing); `nvidia-smi` shows the driver, or use --device cpu"
+            "--device cuda: onnxruntime cannot start CUDA: the driver, CUDA or cuDNN is missing; "
+            "check the driver with `nvidia-smi`, or use --device cpu"
         )
     if model is not bundle.model and session.get_providers()[0] != CUDA:
         return _start(bundle, "cpu", threads, precision)
@@ -152,10 +155,10 @@ def _start(
 
 
 def _load_cuda() -> None:
-    """Load CUDA from the libraries of the extra `gpu`, where it is installed.
+    """Load the CUDA libraries of the extra `gpu`, if it is installed.
 
-    onnxruntime does not look there by itself, and says at length what it lacks; the provider that
-    the session ends up with says it better.
+    onnxruntime does not search for them by itself. Its long messages about missing libraries are
+    suppressed, because `_start` checks the provider of the session.
     """
     ort.set_default_logger_severity(4)
     with redirect_stdout(None):
@@ -163,20 +166,24 @@ def _load_cuda() -> None:
 
 
 def _check_tensors(bundle: Bundle, session: ort.InferenceSession) -> None:
-    """Run tokens from all of the vocabulary with padding behind them, and as long a text as may be.
+    """Raise `BundleError` if the network does not fit the configuration or does not mask padding.
 
-    The shapes and the bias must fit the config, and padding change nothing: an onnxruntime or a
-    device that does not know an operator's newer form may leave its mask out and say nothing of it.
+    Runs tokens from the whole vocabulary, with and without padding, and one text of maximum length.
+    Padding is checked because a version of onnxruntime, or a device, that lacks the newest form of
+    an operator may ignore its mask without an error.
     """
     inputs = {tensor.name: tensor.type for tensor in session.get_inputs()}
     if inputs != {INPUT: "tensor(int64)"}:
         raise BundleError(
-            f"{bundle.path}: the model's inputs are {inputs}, not one int64 input_ids"
+            f"{bundle.path / MODEL}: its inputs are {inputs}, not one int64 tensor {INPUT}; export "
+            "the bundle again"
         )
     names = {tensor.name for tensor in session.get_outputs()}
     missing = set(OUTPUTS) - names
     if missing:
-        raise BundleError(f"{bundle.path}: the model lacks the output {min(missing)}")
+        raise BundleError(
+            f"{bundle.path / MODEL}: lacks the output {min(missing)}; export the bundle again"
+        )
     longest, vocabulary = bundle.config.max_tokens, bundle.tokenizer.vocabulary
     text = np.linspace(vocabulary - 1, 1, min(8, (longest + 1) // 2)).astype(np.int64)
     ids = np.zeros((2, min(64, longest)), dtype=np.int64)
@@ -189,29 +196,32 @@ def _check_tensors(bundle: Bundle, session: ort.InferenceSession) -> None:
         session.run(
             OUTPUTS[:1], {INPUT: np.ones((1, min(longest, MAX_PROBE_TOKENS)), dtype=np.int64)}
         )
-    except Exception as error:  # onnxruntime's own errors share no public base
+    except Exception as error:  # onnxruntime's errors have no public base class
         message = str(error).splitlines()[0]
-        raise BundleError(f"{bundle.path}: the model fails on its own tokens: {message}") from error
+        raise BundleError(
+            f"{bundle.path / MODEL}: fails on token ids of its vocabulary: {message}; export the "
+            "bundle again"
+        ) from error
     for name, output, shape in zip(OUTPUTS, outputs, shapes, strict=True):
         if output.shape != shape:
             raise BundleError(
-                f"{bundle.path}: {name} has shape {output.shape} where its labels and tokens "
-                f"make {shape}"
+                f"{bundle.path / MODEL}: {name} has shape {output.shape}; {CONFIG} requires {shape}"
+                "; export the bundle again"
             )
     logits, attention, contributions = outputs
-    with np.errstate(invalid="ignore"):  # a text whose numbers are none is refused when it comes
-        moved = np.abs(logits - alone)
-        may_move = 0.001 + 0.02 * np.abs(contributions).sum(axis=1)
-        off = np.abs(bundle.config.bias + contributions.sum(axis=1) - logits)
-    if (off[np.isfinite(off)] > may_move[np.isfinite(off)]).any():
+    with np.errstate(invalid="ignore"):  # numbers that are not finite are rejected in each request
+        by_padding = np.abs(logits - alone)
+        tolerance = 0.001 + 0.02 * np.abs(contributions).sum(axis=1)
+        by_sum = np.abs(bundle.config.bias + contributions.sum(axis=1) - logits)
+    if (by_sum[np.isfinite(by_sum)] > tolerance[np.isfinite(by_sum)]).any():
         raise BundleError(
-            f"{bundle.path}: the model's logits are not the bias of {CONFIG} and the sum of its "
+            f"{bundle.path / MODEL}: its logits are not the bias in {CONFIG} plus its "
             "contributions; copy the bundle again"
         )
     at_padding = (numbers[:, len(text) :] for numbers in (attention, contributions))
-    if (moved > may_move).any() or any((np.abs(numbers) > 0).any() for numbers in at_padding):
+    if (by_padding > tolerance).any() or any((np.abs(numbers) > 0).any() for numbers in at_padding):
         raise BundleError(
-            f"{bundle.path}: the model says something else of a text with padding behind it; it "
-            f"does not mask padding, or onnxruntime {ort.__version__} does not on "
-            f"{session.get_providers()[0]}: take another version, or --device cpu"
+            f"{bundle.path / MODEL}: padding changes its outputs: the network does not mask "
+            f"padding, or onnxruntime {ort.__version__} ignores the mask on "
+            f"{session.get_providers()[0]}; use another version of onnxruntime, or --device cpu"
         )

@@ -1,3 +1,5 @@
+"""Bundles: what is written loads again, and damaged bundles are rejected with the reason."""
+
 import json
 import shutil
 from collections.abc import Callable
@@ -26,7 +28,7 @@ def change(path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
 
 
 def rewrite(path: Path, edit: Callable[[onnx.ModelProto], Any]) -> None:
-    """Change the ONNX file and its hash too, as somebody else's exporter might."""
+    """Change the ONNX file and its hash, as another exporter could."""
     bundle = Bundle.load(path)
     model = onnx.load_from_string(bundle.model)
     edit(model)
@@ -40,7 +42,7 @@ def rewrite(path: Path, edit: Callable[[onnx.ModelProto], Any]) -> None:
     )
 
 
-def test_saved_is_loaded(trained: Path, tmp_path: Path) -> None:
+def test_a_bundle_survives_saving(trained: Path, tmp_path: Path) -> None:
     bundle = Bundle.load(trained)
     again = write_bundle(
         tmp_path / "again",
@@ -59,7 +61,7 @@ def test_saved_is_loaded(trained: Path, tmp_path: Path) -> None:
         assert a.encoding.spans == b.encoding.spans
 
 
-def refused(path: Path) -> str:
+def error_of(path: Path) -> str:
     with pytest.raises(BundleError) as caught:
         OnnxClassifier(Bundle.load(path))
     assert str(path) in str(caught.value)
@@ -67,23 +69,23 @@ def refused(path: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "config.json"])
-def test_a_missing_file(copy: Path, name: str) -> None:
+def test_a_missing_file_is_an_error(copy: Path, name: str) -> None:
     (copy / name).unlink()
-    assert f"{name}: cannot be read" in refused(copy)
+    assert f"{name}: cannot be read" in error_of(copy)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
-def test_a_changed_byte(copy: Path, name: str) -> None:
+def test_a_changed_byte_is_an_error(copy: Path, name: str) -> None:
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 1
     (copy / name).write_bytes(content)
-    assert "SHA-256" in refused(copy)
+    assert "SHA-256" in error_of(copy)
 
 
 @pytest.mark.parametrize(
-    ("edit", "says"),
+    ("edit", "message"),
     [
-        (lambda c: c.update(format=2), "format 2"),
+        (lambda c: c.update(format=2), "format 2 is not supported"),
         (lambda c: c.pop("labels"), "labels"),
         (lambda c: c.update(labels=["a", "a"]), "differ"),
         (lambda c: c.update(labels=["a"]), "labels"),
@@ -94,27 +96,27 @@ def test_a_changed_byte(copy: Path, name: str) -> None:
         (lambda c: c.update(name="a/b"), "name"),
         (lambda c: c.update(sha256={}), "SHA-256"),
         (lambda c: c.update(max_tokens=0), "max_tokens"),
-        (lambda c: c.update(max_tokens=10**9), "fails on its own tokens"),
-        (lambda c: c.update(bias=[1.0, -1.0]), "not the bias of config.json"),
+        (lambda c: c.update(max_tokens=10**9), "fails on token ids of its vocabulary"),
+        (lambda c: c.update(bias=[1.0, -1.0]), "not the bias in config.json"),
         (lambda c: c["training"].update(data="\ud800"), "surrogates not allowed"),
     ],
 )
-def test_a_configuration_that_does_not_fit(
-    copy: Path, edit: Callable[[dict[str, Any]], Any], says: str
+def test_an_invalid_configuration_is_an_error(
+    copy: Path, edit: Callable[[dict[str, Any]], Any], message: str
 ) -> None:
     change(copy, edit)
-    assert says in refused(copy)
+    assert message in error_of(copy)
 
 
-def test_a_configuration_that_is_no_json(copy: Path) -> None:
+def test_a_configuration_must_be_json(copy: Path) -> None:
     for content in (b"{", b"[" * 100_000):
         (copy / "config.json").write_bytes(content)
-        assert "not JSON" in refused(copy)
+        assert "not valid JSON" in error_of(copy)
 
 
-def test_tensors_that_do_not_fit(copy: Path) -> None:
+def test_a_missing_output_is_an_error(copy: Path) -> None:
     rewrite(copy, lambda model: model.graph.output.pop(1))
-    assert "lacks the output" in refused(copy)
+    assert "lacks the output" in error_of(copy)
 
 
 def unmask_pooling(model: onnx.ModelProto) -> None:
@@ -123,7 +125,7 @@ def unmask_pooling(model: onnx.ModelProto) -> None:
 
 
 def unmask_attention(model: onnx.ModelProto) -> None:
-    """In a network for which much depends on what stands beside a token."""
+    """Remove the mask from self-attention, with weights that make the neighbours matter."""
     [attention] = [node for node in model.graph.node if node.op_type == "Attention"]
     del attention.input[3]
     for tensor in model.graph.initializer:
@@ -134,30 +136,30 @@ def unmask_attention(model: onnx.ModelProto) -> None:
 
 
 @pytest.mark.parametrize("unmask", [unmask_pooling, unmask_attention])
-def test_a_model_that_takes_padding_for_text(
+def test_a_network_that_does_not_mask_padding_is_an_error(
     copy: Path, unmask: Callable[[onnx.ModelProto], None]
 ) -> None:
     rewrite(copy, unmask)
-    assert "does not mask padding" in refused(copy)
+    assert "does not mask padding" in error_of(copy)
 
 
-def test_a_model_that_is_none(copy: Path) -> None:
+def test_a_file_that_is_not_onnx_is_an_error(copy: Path) -> None:
     bundle = Bundle.load(copy)
     write_bundle(
         copy, bundle.config.model_dump(), b"no", bundle.tokenizer.to_json(), "", force=True
     )
-    assert "onnxruntime cannot load" in refused(copy)
+    assert "onnxruntime cannot load" in error_of(copy)
 
 
-def test_a_tokenizer_that_is_none(copy: Path) -> None:
+def test_an_invalid_tokenizer_is_an_error_and_keeps_the_old_bundle(copy: Path) -> None:
     bundle = Bundle.load(copy)
     for document in ("no", "{}", "[]"):
-        with pytest.raises(BundleError, match="not a tokenizer"):
+        with pytest.raises(BundleError, match="not a valid tokenizer"):
             write_bundle(copy, bundle.config.model_dump(), bundle.model, document, "", force=True)
-    assert Bundle.load(copy).config == bundle.config  # what was there is still there
+    assert Bundle.load(copy).config == bundle.config
 
 
-def test_a_taken_place(copy: Path, tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_overwritten(copy: Path, tmp_path: Path) -> None:
     bundle = Bundle.load(copy)
     parts = (bundle.config.model_dump(), bundle.model, bundle.tokenizer.to_json(), "")
     with pytest.raises(DataError, match="--force"):
@@ -170,14 +172,14 @@ def test_a_taken_place(copy: Path, tmp_path: Path) -> None:
     write_bundle(tmp_path / "empty", *parts)
 
 
-def test_a_place_that_cannot_be_written_to(
+def test_a_path_that_cannot_be_written_is_an_error(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = Bundle.load(copy)
     parts = (bundle.config.model_dump(), bundle.model, bundle.tokenizer.to_json(), "")
-    for place in (copy / "README.md" / "x", Path("/proc/x/y"), tmp_path / ("a" * 300)):
-        with pytest.raises(DataError, match=r"cannot be written to: .*name another place"):
-            write_bundle(place, *parts)
+    for path in (copy / "README.md" / "x", Path("/proc/x/y"), tmp_path / ("a" * 300)):
+        with pytest.raises(DataError, match=r"cannot be written to: .*choose another path"):
+            write_bundle(path, *parts)
     with pytest.raises(DataError, match="is a mount point"):
         write_bundle(Path("/"), *parts, force=True)
     monkeypatch.chdir(copy)
@@ -193,11 +195,11 @@ def test_a_place_that_cannot_be_written_to(
     assert Bundle.load(tmp_path / "target").model == bundle.model
 
 
-def test_finding_bundles(copy: Path, tmp_path: Path) -> None:
+def test_bundles_are_found_in_a_folder(copy: Path, tmp_path: Path) -> None:
     assert list(find_bundles(copy)) == ["reviews"]
     assert list(find_bundles(tmp_path)) == ["reviews"]
     shutil.copytree(copy, tmp_path / "second")
-    with pytest.raises(BundleError, match="also that of"):
+    with pytest.raises(BundleError, match="has the same name"):
         find_bundles(tmp_path)
     (tmp_path / "second" / "config.json").unlink()
     with pytest.raises(BundleError, match=r"second/config\.json: cannot be read"):
@@ -205,17 +207,17 @@ def test_finding_bundles(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="File name too long"):
         find_bundles(tmp_path / ("a" * 300))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BundleError, match="no bundle in it"):
+    with pytest.raises(BundleError, match="contains no bundle"):
         find_bundles(tmp_path / "empty")
     with pytest.raises(BundleError, match="no such folder"):
         find_bundles(tmp_path / "none")
 
 
 def test_no_text_yields_the_padding_id(trained: Path) -> None:
-    """Neither of a tokenizer that was learnt nor of one that was known beforehand."""
-    learnt = Tokenizer.fit(["a film", "a [PAD] film"] * 9, 100)
-    assert learnt.padding_literal == "[PAD]"
-    for tokenizer in (learnt, Bundle.load(trained).tokenizer):
+    """Neither a tokenizer fitted by Heed nor an adapted pretrained one yields id 0."""
+    fitted = Tokenizer.fit(["a film", "a [PAD] film"] * 9, 100)
+    assert fitted.padding_literal == "[PAD]"
+    for tokenizer in (fitted, Bundle.load(trained).tokenizer):
         for text in (f"{tokenizer.padding_literal} a [PAD][PAD]", "[PAD] [PAD] "):
             assert tokenizer.ids(text)
             assert 0 not in tokenizer.ids(text)

@@ -1,4 +1,4 @@
-"""The answer that server and command share."""
+"""The answer that the server, the command and the Python API share."""
 
 import json
 from typing import Any
@@ -48,13 +48,13 @@ def make_prediction(classes: int = 3, max_tokens: int = 64) -> Prediction:
 
 def answer(*args: Any, **options: Any) -> dict[str, Any]:
     """The answer as a client reads it."""
-    told: dict[str, Any] = to_builtins(response.build_answer(*args, **options))
-    return told
+    plain: dict[str, Any] = to_builtins(response.build_answer(*args, **options))
+    return plain
 
 
 CONFIG = make_config(["a", "b", "c"])
 PREDICTION = make_prediction()
-RANKED = [CONFIG.labels[place] for place in np.argsort(-np.array(PREDICTION.probabilities))]
+RANKED = [CONFIG.labels[index] for index in np.argsort(-np.array(PREDICTION.probabilities))]
 
 
 @pytest.mark.parametrize("unit", ["token", "word"])
@@ -70,7 +70,7 @@ def test_contributions_and_bias_sum_to_the_logit(unit: Unit) -> None:
     assert all(TEXT[token["start"] : token["end"]] == token["text"] for token in result["tokens"])
 
 
-def test_words_are_whole_and_sum_their_tokens() -> None:
+def test_a_word_sums_the_numbers_of_its_tokens() -> None:
     tokens = answer(PREDICTION, CONFIG, text=TEXT, explain="contributions")["tokens"]
     words = answer(PREDICTION, CONFIG, text=TEXT, explain="contributions", unit="word")["tokens"]
     assert [word["text"] for word in words] == ["Unbelievably", "good", "👍", "film", ",", "ﬁne"]
@@ -80,7 +80,7 @@ def test_words_are_whole_and_sum_their_tokens() -> None:
             assert word[number] == pytest.approx(sum(token[number] for token in inside), abs=1e-6)
 
 
-def test_attention_has_no_contribution_and_none_has_no_tokens() -> None:
+def test_explain_selects_the_fields_of_the_answer() -> None:
     attention = answer(PREDICTION, CONFIG, text=TEXT, explain="attention")
     assert list(attention["tokens"][0]) == ["text", "start", "end", "attention"]
     assert not {"explain_label", "logit", "bias"} & attention.keys()
@@ -100,7 +100,7 @@ def test_another_label_can_be_explained() -> None:
 
 
 def test_probabilities_are_ranked_cut_and_sum_to_one() -> None:
-    labels = [f"label {place}" for place in range(1000)]
+    labels = [f"label {index}" for index in range(1000)]
     prediction = make_prediction(classes=1000)
     probabilities = answer(prediction, make_config(labels), text=TEXT)["probabilities"]
     assert sum(probabilities.values()) == pytest.approx(1, abs=1e-6)
@@ -110,7 +110,7 @@ def test_probabilities_are_ranked_cut_and_sum_to_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bundle", "asked", "withheld"),
+    ("of_bundle", "of_request", "withheld"),
     [
         (None, None, False),
         (1.0, None, True),
@@ -119,21 +119,21 @@ def test_probabilities_are_ranked_cut_and_sum_to_one() -> None:
         (0.0, None, False),
     ],
 )
-def test_an_unsure_answer_has_no_label(
-    bundle: float | None, asked: float | None, withheld: bool
+def test_the_label_is_withheld_below_min_confidence(
+    of_bundle: float | None, of_request: float | None, withheld: bool
 ) -> None:
     result = answer(
         PREDICTION,
-        make_config(CONFIG.labels, bundle),
+        make_config(CONFIG.labels, of_bundle),
         text=TEXT,
         explain="contributions",
-        min_confidence=asked,
+        min_confidence=of_request,
     )
     assert result["label"] == (None if withheld else RANKED[0])
     assert result["explain_label"] == RANKED[0]
 
 
-def test_the_answer_is_plain_json_and_tells_truncation() -> None:
+def test_a_truncated_answer_is_plain_json() -> None:
     result = answer(
         make_prediction(max_tokens=2), CONFIG, text=TEXT, explain="contributions", unit="word"
     )
