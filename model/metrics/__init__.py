@@ -1,0 +1,1 @@
+"""Compute metrics, and fit mixture weights, temperature and threshold on dev."""

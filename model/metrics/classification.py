@@ -1,4 +1,4 @@
-"""How good a classifier's probabilities are, measured on labelled rows. Needs no PyTorch."""
+"""Metrics of a classifier's probabilities on labelled rows. Needs no PyTorch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 ECE_BINS = 15
-"""Equal-width bins of the expected calibration error."""
+"""Number of equal-width bins of the expected calibration error."""
 MAX_CONFUSED_PAIRS = 20
-"""Confused pairs that are named."""
+"""Maximum number of pairs that `confused_pairs` returns."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -19,53 +19,56 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LabelScores:
-    """How one label fared. A ratio whose denominator is 0 is 0."""
+    """Scores of one label. A ratio with denominator 0 is 0."""
 
     label: str
     precision: float
     recall: float
     f1: float
     support: int
-    """Rows that have the label."""
+    """Number of rows with the label."""
 
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """The rows whose top probability lies in (low, high]."""
+    """The rows whose highest probability is in (low, high]."""
 
     low: float
     high: float
     n: int
+    """Number of rows."""
     confidence: float | None
-    """Their mean top probability; None where there is no row."""
+    """Mean of their highest probabilities; None if there is no row."""
     accuracy: float | None
+    """None if there is no row."""
 
 
 @dataclass(frozen=True)
 class ClassificationScores:
-    """What `score_predictions` found."""
+    """All metrics of `score_predictions`."""
 
     n: int
     accuracy: float
     macro_f1: float
-    """Mean F1 of the labels that occur among the rows or the predictions."""
+    """Mean F1 of the labels that occur in the rows or the predictions."""
     ece: float
+    """Expected calibration error, see `expected_calibration_error`."""
     log_loss: float
     """Mean of -ln(probability of the right label), in nats."""
     brier: float
-    """Mean squared distance of the probabilities from the truth, 0 to 2."""
+    """Mean squared distance between the probabilities and the one-hot truth, 0 to 2."""
     min_confidence: float | None
     coverage: float
-    """Share of rows whose top probability reaches `min_confidence`; 1 without one."""
+    """Share of rows whose highest probability is at least `min_confidence`; 1 without it."""
     covered_accuracy: float | None
-    """Accuracy on those rows; None where there is none."""
+    """Accuracy on those rows; None if there is none."""
     labels: list[LabelScores]
     confusion: list[list[int]]
-    """Rows of label i that were given label j."""
+    """confusion[i][j] is the number of rows of label i that were predicted as label j."""
     reliability: list[CalibrationBin]
 
     def summary(self) -> dict[str, float]:
-        """The figures that stand for all."""
+        """Return the most important metrics."""
         return {
             "accuracy": self.accuracy,
             "macro_f1": self.macro_f1,
@@ -74,7 +77,7 @@ class ClassificationScores:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, in JSON's own types; never NaN or Infinity."""
+        """Return all metrics as JSON types, without NaN and Infinity."""
         nested = {
             "labels": [vars(label) for label in self.labels],
             "reliability": [vars(each) for each in self.reliability],
@@ -82,13 +85,13 @@ class ClassificationScores:
         return vars(self) | nested
 
     def confused_pairs(self) -> list[tuple[str, str, int]]:
-        """The label, the label given instead and how often: the most frequent `MAX_CONFUSED_PAIRS` of them."""
+        """Return the most frequent confusions as (label, predicted label, number of rows)."""
         names = [each.label for each in self.labels]
         pairs = [
-            (names[truth], names[given], count)
+            (names[truth], names[predicted], count)
             for truth, row in enumerate(self.confusion)
-            for given, count in enumerate(row)
-            if count and truth != given
+            for predicted, count in enumerate(row)
+            if count and truth != predicted
         ]
         return sorted(pairs, key=lambda pair: -pair[2])[:MAX_CONFUSED_PAIRS]
 
@@ -102,16 +105,16 @@ def score_predictions(
     """Score predictions against the truth.
 
     Args:
-        probabilities: (n, C) a row for each text; n is at least 1.
-        truth: (n,) the place of each row's label.
+        probabilities: (n, C), one row for each text; n is at least 1.
+        truth: (n,) index of each row's label.
         labels: the C labels.
-        min_confidence: the top probability below which no label is answered.
+        min_confidence: below this highest probability the classifier gives no label.
     """
     assert len(truth) > 0
-    given, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    right = given == truth
-    places = range(len(labels))
-    of_labels = precision_recall_fscore_support(truth, given, labels=places, zero_division=0)
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    right = predicted == truth
+    indices = range(len(labels))
+    per_label = precision_recall_fscore_support(truth, predicted, labels=indices, zero_division=0)
     bins = reliability(confidence, right)
     of_truth = probabilities[np.arange(len(truth)), truth]
     covered = confidence >= (min_confidence or 0.0)
@@ -120,7 +123,7 @@ def score_predictions(
     return ClassificationScores(
         n=len(truth),
         accuracy=float(right.mean()),
-        macro_f1=float(f1_score(truth, given, average="macro", zero_division=0)),
+        macro_f1=float(f1_score(truth, predicted, average="macro", zero_division=0)),
         ece=expected_calibration_error(bins),
         log_loss=float(-np.log(np.maximum(of_truth, np.finfo(float).tiny)).mean()),
         brier=float(brier.mean()),
@@ -129,24 +132,24 @@ def score_predictions(
         covered_accuracy=float(right[covered].mean()) if covered.any() else None,
         labels=[
             LabelScores(label, float(precision), float(recall), float(f1), int(support))
-            for label, precision, recall, f1, support in zip(labels, *of_labels, strict=True)
+            for label, precision, recall, f1, support in zip(labels, *per_label, strict=True)
         ],
-        confusion=confusion_matrix(truth, given, labels=places).tolist(),
+        confusion=confusion_matrix(truth, predicted, labels=indices).tolist(),
         reliability=bins,
     )
 
 
 def reliability(confidence: Floats, right: NDArray[np.bool_]) -> list[CalibrationBin]:
-    """Sort rows into `ECE_BINS` equal bins of their top probability, each (low, high]."""
-    places = np.clip(np.ceil(confidence * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
+    """Sort rows by their highest probability into `ECE_BINS` equal-width bins (low, high]."""
+    bin_of_row = np.clip(np.ceil(confidence * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
     bins = []
-    for place in range(ECE_BINS):
-        inside = places == place
+    for index in range(ECE_BINS):
+        inside = bin_of_row == index
         n = int(inside.sum())
         bins.append(
             CalibrationBin(
-                place / ECE_BINS,
-                (place + 1) / ECE_BINS,
+                index / ECE_BINS,
+                (index + 1) / ECE_BINS,
                 n,
                 float(confidence[inside].mean()) if n else None,
                 float(right[inside].mean()) if n else None,
@@ -156,10 +159,10 @@ def reliability(confidence: Floats, right: NDArray[np.bool_]) -> list[Calibratio
 
 
 def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
-    """Mean over the rows of |accuracy - confidence| of the bin they lie in (Guo et al. 2017)."""
-    offset_map = [
+    """Return the mean over all rows of |accuracy - confidence| of their bin (Guo et al. 2017)."""
+    errors = [
         each.n * abs(each.accuracy - each.confidence)
         for each in bins
         if each.accuracy is not None and each.confidence is not None
     ]
-    return sum(offset_map) / sum(each.n for each in bins)
+    return sum(errors) / sum(each.n for each in bins)

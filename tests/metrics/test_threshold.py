@@ -1,4 +1,4 @@
-"""The threshold below which no label is given."""
+"""The choice of the threshold below which no label is given."""
 
 import numpy as np
 import pytest
@@ -13,9 +13,11 @@ rows = st.lists(st.tuples(st.integers(1, 20).map(lambda n: n / 20), st.booleans(
 
 
 def precision(threshold: float, dev: list[tuple[float, bool]], outside: list[float]) -> float:
-    given_ = [right for confidence, right in dev if confidence >= threshold]
-    strays = sum(confidence >= threshold for confidence in outside)
-    return sum(given_) / (len(given_) + strays) if given_ or strays else 1.0
+    answered = [right for confidence, right in dev if confidence >= threshold]
+    labelled_outside = sum(confidence >= threshold for confidence in outside)
+    return (
+        sum(answered) / (len(answered) + labelled_outside) if answered or labelled_outside else 1.0
+    )
 
 
 def choose(dev: list[tuple[float, bool]], outside: list[float], target: float | None):  # type: ignore[no-untyped-def]
@@ -24,7 +26,7 @@ def choose(dev: list[tuple[float, bool]], outside: list[float], target: float | 
 
 
 @given(rows, confidences, st.floats(0, 1))
-def test_the_lowest_that_is_precise_enough(
+def test_a_target_precision_gives_the_lowest_threshold_that_reaches_it(
     dev: list[tuple[float, bool]], outside: list[float], target: float
 ) -> None:
     chosen = choose(dev, outside, target)
@@ -42,7 +44,7 @@ def test_the_lowest_that_is_precise_enough(
 
 
 @given(rows, confidences)
-def test_without_a_target_one_in_a_hundred_is_the_price(
+def test_without_a_target_at_most_one_percent_of_accuracy_is_lost(
     dev: list[tuple[float, bool]], outside: list[float]
 ) -> None:
     chosen = choose(dev, outside, None)
@@ -52,22 +54,22 @@ def test_without_a_target_one_in_a_hundred_is_the_price(
     refused = [confidence < threshold for confidence in outside]
     if outside:
         assert chosen.out_of_scope_refused == pytest.approx(np.mean(refused))
-    # One level higher and the price is too high, or there is none.
+    # The next higher threshold loses too much, or there is none.
     above = [level for level in {*(c for c, _ in dev), *outside} if level >= threshold]
     if len(above) > 1:
-        given_up = 0.01 * len(dev)
-        assert sum(c <= min(above) for c in hits) > max(0, given_up - given_up**0.5)
+        loss = 0.01 * len(dev)
+        assert sum(c <= min(above) for c in hits) > max(0, loss - loss**0.5)
 
 
-def test_the_price_leaves_room_for_chance() -> None:
-    """Of 3,000 rows 1 in 100 is 30, and that varies by 5.5: 24 are given up on dev."""
-    dev = [(place / 3000, True) for place in range(3000)]
+def test_the_allowed_loss_is_reduced_by_its_standard_deviation() -> None:
+    """1 % of 3,000 rows is 30, with a standard deviation of 5.5: 24 rows are lost on dev."""
+    dev = [(index / 3000, True) for index in range(3000)]
     chosen = choose(dev, [0.001], None)
     assert chosen.coverage == pytest.approx(1 - 24 / 3000)
     assert chosen.out_of_scope_refused == 1
 
 
-def test_what_was_measured() -> None:
+def test_coverage_and_precision_are_measured_on_dev() -> None:
     dev = [(0.9, True), (0.8, True), (0.7, False), (0.6, True)]
     chosen = choose(dev, [0.95, 0.5], 0.75)
     assert chosen.min_confidence is None
@@ -78,19 +80,24 @@ def test_what_was_measured() -> None:
     assert "out_of_scope_refused" not in choose(dev, [], 0.5).to_dict()
 
 
-def test_what_was_chosen_is_told_in_words() -> None:
+def test_the_threshold_is_described_in_words() -> None:
     dev = {"coverage": 0.9, "precision": 0.95, "out_of_scope_refused": 0.5}
     known = {
         "format": 1, "name": "a", "version": "1", "labels": ["x", "y"], "max_tokens": 8,
         "bias": [0, 0], "temperature": 1, "sha256": {}, "scores": {"dev": dev},
     }  # fmt: skip
 
-    def told(threshold: float | None, outside: int) -> str:
-        asked = {"target_precision": 0.97, "out_of_scope": outside}
-        more = {"min_confidence": threshold, "training": {"abstaining": asked}}
+    def describe(threshold: float | None, outside: int) -> str:
+        request = {"target_precision": 0.97, "out_of_scope": outside}
+        more = {"min_confidence": threshold, "training": {"abstaining": request}}
         return describe_threshold(BundleConfig.model_validate(known | more))
 
-    assert told(0.6, 0).startswith("Below a probability of 0.600 no label is given. On dev 90.0%")
-    assert told(0.6, 4).endswith("of 4 such texts 50.0% get none.")
-    assert told(0.0, 0) == "A label is always given, as 95.0% of those on dev are right."
-    assert told(None, 0).startswith("No threshold makes 97.0% of the labels given on dev right")
+    assert describe(0.6, 0) == (
+        "Below a probability of 0.600 the classifier gives no label. On dev 90.0% of the rows get "
+        "a label, and 95.0% of these labels are right."
+    )
+    assert describe(0.6, 4).endswith("Of 4 out-of-scope texts 50.0% get no label.")
+    assert describe(0.0, 0) == "Every text gets a label: 95.0% of the labels on dev are right."
+    assert describe(None, 0).startswith("No threshold reaches a precision of 97.0% on dev")
+    without = BundleConfig.model_validate(known | {"min_confidence": None})
+    assert describe_threshold(without) == ""
