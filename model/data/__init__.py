@@ -1,0 +1,1 @@
+"""Read labelled texts, rationales and public data sets."""

@@ -1,8 +1,9 @@
-"""Public data sets by their name, through the package `datasets`, from the extra `hub`.
+"""Read public data sets by name, with the package `datasets` from the extra `hub`.
 
-`hf:NAME` names a set on the hub or a folder that `datasets` can read, `hf:NAME:CONFIG` one of its
-configurations, and `hf:NAME@SPLIT` or `hf:NAME:CONFIG@SPLIT` one of its splits, or a part of one as
-`datasets` writes it (`@train[:1000]`). No code of a set is run: `datasets` 4 and later runs none.
+`hf:NAME` is a data set on the Hugging Face hub, or a folder that `datasets` can read.
+`hf:NAME:CONFIG` is one of its configurations. `hf:NAME@SPLIT` and `hf:NAME:CONFIG@SPLIT` are one of
+its splits, or a slice of a split (`@train[:1000]`). No code of a data set is run, because
+`datasets` 4 and later runs none.
 """
 
 import logging
@@ -22,26 +23,28 @@ SPLITS: dict[Part, tuple[str, ...]] = {
     "dev": ("validation", "dev", "valid", "val"),
     "test": ("test",),
 }
-"""What the splits of a set are called, the first that it has."""
+"""Names of the splits for each purpose; the first that the data set has is used."""
 ROWS_PER_READ = 1024
-"""Rows read at a time."""
+"""Number of rows read at a time."""
 
 
 def is_hub_dataset(path: Path) -> bool:
-    """Whether it is the name of a set, not of a file."""
+    """True if the path is the name of a public data set, not of a file."""
     return str(path).startswith(PREFIX)
 
 
 def display_name(path: Path) -> str:
-    """How to speak of it: a file by its name, a set by the name that finds it."""
+    """Return the name for messages and cards: the file name, or the name on the hub."""
     return str(path).removeprefix(PREFIX) if is_hub_dataset(path) else path.name
 
 
 def with_default_split(path: Path, part: Part) -> Path:
-    """The same set with its split for a purpose; a file, or a set with a split, stays as it is.
+    """Add the split for a purpose to the name of a data set.
+
+    Returns a file, or a name with a split, unchanged.
 
     Raises:
-        HeedError: there is no such set, or it has no such split.
+        HeedError: the data set does not exist or has no such split.
     """
     if not is_hub_dataset(path) or "@" in path.name:
         return path
@@ -50,16 +53,18 @@ def with_default_split(path: Path, part: Part) -> Path:
         if name in splits:
             return Path(f"{path}@{name}")
     raise DataError(
-        f"{path}: no {SPLITS[part][0]} split; there is {', '.join(splits)}; name one as in "
-        f"{path}@{next(iter(splits))}"
+        f"{path}: has no {SPLITS[part][0]} split; its splits are {', '.join(splits)}; name one, "
+        f"such as {path}@{next(iter(splits))}"
     )
 
 
 def find_sibling_split(path: Path, part: Part, label_column: str) -> Path | None:
-    """Another split of the same set, if it has one with labels; None for a file.
+    """Return the name of another split of the same data set, if that split has labels.
+
+    Returns None for a file, and for a name that already has a split.
 
     Raises:
-        HeedError: there is no such set.
+        HeedError: the data set does not exist.
     """
     if not is_hub_dataset(path) or "@" in path.name:
         return None
@@ -67,7 +72,7 @@ def find_sibling_split(path: Path, part: Part, label_column: str) -> Path | None
     name = next((name for name in SPLITS[part] if name in splits), None)
     if name is None or label_column not in splits[name].column_names:
         return None
-    # Sets of a contest hide the labels of their test rows: each is then -1.
+    # Benchmarks such as GLUE hide the labels of their test rows: each is -1.
     hidden = splits[name][:1][label_column] == [-1]
     return None if hidden else Path(f"{path}@{name}")
 
@@ -75,19 +80,21 @@ def find_sibling_split(path: Path, part: Part, label_column: str) -> Path | None
 def read_hub_rows(
     path: Path, text_column: str, label_column: str
 ) -> Iterator[tuple[int, Any, Any]]:
-    """Rows of a set, each with its number, the first is 1; a class is told by its name.
+    """Yield row number, text and label of each row. The first row is 1.
+
+    Integer labels are replaced by their class names; a hidden label (-1) is None.
 
     Raises:
-        HeedError: there is no such set, split or column.
+        HeedError: the data set, the split or a column does not exist.
     """
-    where = with_default_split(path, "train")
-    source, _, split = str(where).rpartition("@")
+    source, _, split = str(with_default_split(path, "train")).rpartition("@")
     rows = _splits(source).get(split) or _load(source, split)
     for column in (text_column, label_column):
         if column not in rows.column_names:
             raise DataError(
-                f"{path}: no column {column!r}; there is {', '.join(map(repr, rows.column_names))};"
-                " name it with --text-column or --label-column"
+                f"{path}: no column {column!r}; the columns are "
+                f"{', '.join(map(repr, rows.column_names))}; name it with --text-column or "
+                "--label-column"
             )
     names = getattr(rows.features[label_column], "names", None)
     number = 0
@@ -101,35 +108,35 @@ def read_hub_rows(
 
 @cache
 def _splits(source: str) -> dict[str, Any]:
-    """Every split of `hf:NAME` or `hf:NAME:CONFIG`."""
+    """Return all splits of `hf:NAME` or `hf:NAME:CONFIG`, by name."""
     splits: dict[str, Any] = _load(source, None)
     return splits
 
 
 def _load(source: str, split: str | None) -> Any:
     if find_spec("datasets") is None:
-        raise HeedError(f"{source}: datasets is not installed; {to_install('train,hub')} brings it")
+        raise HeedError(f"{source}: datasets is not installed; run {to_install('train,hub')}")
     import datasets
 
     datasets.disable_progress_bars()
-    for library in ("datasets", "huggingface_hub"):  # which tells of each try to reach the hub
+    for library in ("datasets", "huggingface_hub"):  # they log each attempt to reach the hub
         logging.getLogger(library).setLevel(logging.CRITICAL)
     name, _, config = source.removeprefix(PREFIX).partition(":")
     if not name:
-        raise DataError(f"{source}: names no set; write one as in hf:stanfordnlp/imdb")
+        raise DataError(f"{source}: has no name after hf:; write it as in hf:stanfordnlp/imdb")
     try:
         return datasets.load_dataset(name, config or None, split=split)
-    except ConnectionError as error:  # so it is, too, where HF_HUB_OFFLINE forbids the network
+    except ConnectionError as error:  # also raised if HF_HUB_OFFLINE is set
         raise DataError(
-            f"{source}: the hub cannot be reached ({_shorten(error)}); try again with a network, "
-            "or name a folder, as in hf:./folder"
+            f"{source}: the hub cannot be reached ({_shorten(error)}); check the network, or name "
+            "a folder, as in hf:./folder"
         ) from error
     except datasets.exceptions.DatasetNotFoundError as error:
         raise DataError(
-            f"{source}: no such set, neither on the hub nor as a folder; its page there shows the "
-            "name, as in hf:stanfordnlp/imdb"
+            f"{source}: no such data set on the hub, and no such folder; copy the name from its "
+            "page on the hub, as in hf:stanfordnlp/imdb"
         ) from error
-    except Exception as error:  # of the set's files, its configurations, the machine
+    except Exception as error:  # faulty files, unknown configurations, a full disk
         raise DataError(f"{source}: datasets cannot read it: {_shorten(error)}") from error
 
 

@@ -1,14 +1,15 @@
-"""What people marked in a text as the reason for its label, and how well scores agree with it.
+"""Read rationales: the words that people marked as the reason for a label.
 
-Needs no PyTorch. A marked file is `.jsonl` or `.jsonl.gz`. A row has either
+A file with rationales is `.jsonl` or `.jsonl.gz`. Each row has one of two forms:
 
-- `tokens`, a list of words, and `rationale` or `attention`, as many numbers, 0 and 1 or graded.
-  Several people's lists, one in the other, are averaged. Without `tokens` the words are the
-  text's, split at white space; without a text it is the words joined by spaces. Or
-- `spans`, a list of [start, end) in Unicode code points; the words are then the tokenizer's.
+- `tokens`, a list of words, and `rationale` or `attention`, one number for each word: 0 and 1, or
+  graded. The lists of several annotators, nested in one list, are averaged. Without `tokens`, the
+  words are those of the text, split at white space. Without a text, the text is the words joined by
+  spaces.
+- `spans`, a list of [start, end) in Unicode code points. The words are those of the tokenizer.
 
-It may also have `token_sentiment`, the polarity of each word from 0 to 4, 2 being neutral, which
-is compared where the labels are `negative` and `positive`.
+A row may also have `token_sentiment`, the polarity of each word from 0 to 4 (2 is neutral). It is
+used if the labels are `negative` and `positive`.
 """
 
 import zlib
@@ -19,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score
 
 from heed.model.data.files import read_json_objects
 from heed.model.data.labelled import LabelledTexts, parse_field
@@ -30,46 +30,51 @@ Span = tuple[int, int]
 
 RATIONALE_FIELDS = ("rationale", "attention", "spans")
 RATIONALE_THRESHOLD = 0.5
-"""A graded word counts as marked from this share of its text's greatest value."""
+"""A graded word is a rationale from this share of the greatest value in its text."""
 
 
 @dataclass(frozen=True)
 class WordRationales:
-    """People's marks on the W words that were read of a text of T tokens."""
+    """The rationale of W words, aligned with the T tokens of the text that were read."""
 
     word: NDArray[np.int64]
-    """(T,) the word that each token begins in, W where in none."""
+    """(T,) index of the word that each token starts in; W if it starts in none."""
     values: Floats
-    """(W,) how much each word is marked, none negative."""
+    """(W,) weight of each word in the rationale, at least 0."""
     polarity: Floats
-    """(W,) above 0 speaks for the text's label, below 0 against it; empty where not known."""
+    """(W,) positive if a word supports the label, negative if it opposes it; empty if unknown."""
 
     @property
-    def marked(self) -> NDArray[np.bool_]:
-        """(W,) which words count as marked."""
+    def is_rationale(self) -> NDArray[np.bool_]:
+        """(W,) True for the words that count as rationale, see `RATIONALE_THRESHOLD`."""
         greatest = self.values.max(initial=0.0)
         result: NDArray[np.bool_] = (self.values >= RATIONALE_THRESHOLD * greatest) & (greatest > 0)
         return result
 
-    def sums(self, scores: Floats) -> Floats:
-        """Add up the scores of each word's tokens: (T,) to (W,)."""
+    def sum_by_word(self, scores: Floats) -> Floats:
+        """Sum token scores (T,) to word scores (W,)."""
         total = np.bincount(self.word, scores, minlength=len(self.values) + 1)
         return total[:-1].astype(np.float64)
 
 
 @dataclass(frozen=True)
 class RationaleText:
-    """A text and what people marked in it."""
+    """A text with its rationale, before alignment with tokens."""
 
     text: str
     words: list[Span]
-    """Where the words stand that `values` and `polarity` are of; empty: marked by `spans`."""
+    """Spans of the words that `values` and `polarity` describe; empty if `spans` is used."""
     values: Floats
     polarity: Floats
     spans: list[Span]
 
     def align(self, tokens: Sequence[Span], tokenizer_words: Sequence[Span]) -> WordRationales:
-        """Find the word of each token that was read; words behind the last token are left out."""
+        """Assign tokens to words. Words after the last token are left out.
+
+        Args:
+            tokens: spans of the tokens.
+            tokenizer_words: spans of the tokenizer's words, used if the rationale is `spans`.
+        """
         words: Sequence[Span] = self.words or tokenizer_words
         values: Floats = self.values
         if not self.words:
@@ -82,49 +87,38 @@ class RationaleText:
         return WordRationales(np.where(inside, word, read), values[:read], self.polarity[:read])
 
 
-def average_precision(scores: Floats, marks: NDArray[np.bool_]) -> float:
-    """Of ranking the marked words first: the mean, over them, of the precision down to each."""
-    return float(average_precision_score(marks, scores))
-
-
-def precision_at_k(scores: Floats, marks: NDArray[np.bool_]) -> float:
-    """The share of marked words among the top k, k being how many are marked."""
-    top = np.argsort(-scores, kind="stable")[: int(marks.sum())]
-    return float(marks[top].mean())
-
-
 def has_rationales(path: Path) -> bool:
-    """Whether `read_rationales` has something to read: a row with marks."""
+    """True if a row of the file has a rationale."""
     if not path.name.lower().removesuffix(".gz").endswith(".jsonl"):
         return False
     try:
         return any(field in row for _, row in read_json_objects(path) for field in RATIONALE_FIELDS)
     except (DataError, OSError, EOFError, zlib.error):
-        return False  # `read_labelled` says what is wrong with it
+        return False  # `read_labelled` raises the error
 
 
 def read_rationales(
     path: Path, text_column: str = "text", label_column: str | None = None
 ) -> tuple[LabelledTexts, list[RationaleText]]:
-    """Read the rows that have a label, as those without have nothing to explain.
+    """Read the rows that have a label, with their rationales.
 
     Args:
-        path: `.jsonl` or `.jsonl.gz`, see above.
-        text_column: where the text is.
-        label_column: where the label is; None: `binary` if a row has it, else `label`.
+        path: a `.jsonl` or `.jsonl.gz` file, see above.
+        text_column: column of the text.
+        label_column: column of the label; None: `binary` if a row has it, else `label`.
 
     Raises:
-        DataError: the file, or a row of it, cannot be used, or none has a label.
+        DataError: the file or a row cannot be used, or no row has a label.
     """
     try:
         rows = list(read_json_objects(path))
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
+        raise DataError(f"{path}: cannot be read: {error}; check the path and the file") from error
     if label_column is None:
         label_column = "binary" if any("binary" in row for _, row in rows) else "label"
     rows = [(number, row) for number, row in rows if row.get(label_column) is not None]
     if not rows:
-        raise DataError(f"{path}: no row has {label_column!r}; name the label with --label-column")
+        raise DataError(f"{path}: no row has {label_column!r}; name the column with --label-column")
     texts, labels = [], []
     for number, row in rows:
         where = f"{path}, row {number}"
@@ -132,45 +126,45 @@ def read_rationales(
         if row.get(text_column):
             row[text_column] = parse_field(row[text_column], text_column, where)
         try:
-            marked = _parse_row(row, text_column, labels[-1])
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{path}, row {number}: its marks cannot be read: {error}") from error
-        parse_field(marked.text, "tokens", where)
-        texts.append(marked)
+            text = _parse_row(row, text_column, labels[-1])
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{where}: its rationale is not valid: {error}") from error
+        parse_field(text.text, "tokens", where)
+        texts.append(text)
     numbers = [number for number, _ in rows]
     return LabelledTexts(path, [each.text for each in texts], labels, numbers), texts
 
 
 def _parse_row(row: dict[str, Any], text_column: str, label: str) -> RationaleText:
-    none = np.empty(0)
+    empty = np.empty(0)
     if row.get("spans") is not None:
         spans = [(int(start), int(end)) for start, end in row["spans"]]
         if not row.get(text_column):
-            raise ValueError(f"there is no {text_column!r}")
-        return RationaleText(row[text_column], [], none, none, spans)
+            raise ValueError(f"spans need a {text_column!r}")
+        return RationaleText(row[text_column], [], empty, empty, spans)
     text = row.get(text_column) or " ".join(row["tokens"])
     tokens = row.get("tokens") or text.split()
-    words = _find(text, tokens)
+    words = _locate(text, tokens)
     if not words:
         text = " ".join(tokens)
-        words = _find(text, tokens)
+        words = _locate(text, tokens)
     numbers = next((row[f] for f in RATIONALE_FIELDS if row.get(f) is not None), [0] * len(tokens))
     values = np.asarray(numbers, dtype=np.float64)
     values = values.mean(axis=0) if values.ndim == 2 else values
-    polarity = none
+    polarity = empty
     if "token_sentiment" in row and label in {"negative", "positive"}:
         sign = 1 if label == "positive" else -1
         polarity = sign * (np.asarray(row["token_sentiment"], dtype=np.float64) - 2)
     for of_words in (values, polarity):
-        if of_words is not none and of_words.shape != (len(words),):
-            raise ValueError(f"{of_words.size} numbers for {len(words)} words")
-    if not np.isfinite(values).all() or (values < 0).any():
-        raise ValueError("a mark is negative or not a finite number")
+        if of_words is not empty and of_words.shape != (len(words),):
+            raise ValueError(f"it has {of_words.size} numbers for {len(words)} words")
+    if not np.isfinite([*values, *polarity]).all() or (values < 0).any():
+        raise ValueError("a number is negative or not finite")
     return RationaleText(text, words, values, polarity, [])
 
 
-def _find(text: str, tokens: Sequence[str]) -> list[Span]:
-    """Where the tokens stand in the text, one after the other; empty if they do not."""
+def _locate(text: str, tokens: Sequence[str]) -> list[Span]:
+    """Return the spans of the tokens in the text, in order; empty if a token is not found."""
     words, end = [], 0
     for token in tokens:
         start = text.find(token, end)

@@ -1,0 +1,1 @@
+"""Score a bundle on a data file, and compare explanation methods."""

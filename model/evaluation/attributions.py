@@ -1,4 +1,4 @@
-"""Ways to explain an answer, each one score a token, with what each costs. Needs no PyTorch."""
+"""Explanation methods that need only the bundle, with the cost of each. Needs no PyTorch."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heed.model.evaluation.faithfulness import (
-    CHUNK,
+    CHUNK_TEXTS,
     LEAVE_ONE_OUT,
     DeletionScorer,
     ExplainedText,
     leave_one_out,
 )
-from heed.model.inference.classifier import Explain, OnnxClassifier, Prediction
-from heed.model.text.tokenizer import Encoding, length_batches
+from heed.model.inference.classifier import OnnxClassifier
+from heed.model.text.tokenizer import Encoding
 
 Floats = NDArray[np.float64]
 Result = TypeVar("Result")
@@ -24,69 +24,60 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Attribution:
-    """What one method says of n texts."""
+    """The scores of one method for n texts, and its cost."""
 
     scores: list[Floats]
-    """For each text (T,): the larger, the more the token speaks for the explained class."""
+    """(T,) for each text. A larger score means that the token speaks more for the class."""
     passes: str
-    """Through the network, a text, beside the one that gives the answer."""
+    """Runs of the network for one text, in addition to the run that gives the answer."""
     milliseconds: float
-    """A text, in batches; for what comes with the answer, the pass that gives both."""
+    """Time for one text, in batches. For attention and contributions: of the run that gives both
+    the answer and the scores."""
 
 
 def attribute(
     classifier: OnnxClassifier,
-    deletion: DeletionScorer,
+    scorer: DeletionScorer,
     encodings: Sequence[Encoding],
-    subjects: Sequence[ExplainedText],
+    texts: Sequence[ExplainedText],
 ) -> dict[str, Attribution]:
-    """By name, what the methods that need nothing but the bundle say.
+    """Apply the methods that need only the bundle. Returns the attributions by method.
 
-    - `random`: scores between -1 and 1 that know nothing, which any method must beat;
-    - `attention` and `contributions`, which come with the answer;
-    - `leave one out`: how much the probability falls when the token is deleted.
+    - `random`: uniform scores between -1 and 1, the baseline;
+    - `attention` and `contributions`: outputs of the network;
+    - `leave one out`: the fall of the probability when the token is deleted.
     """
     random = np.random.default_rng(0)
-    looked, looked_ms = timed(lambda: _run(classifier, encodings, "attention"))
-    moved, moved_ms = timed(lambda: _run(classifier, encodings, "contributions"))
-    effects, effects_ms = timed(lambda: _leave_one_out(deletion, subjects))
-    tokens = np.mean([len(subject.ids) for subject in subjects])
+    with_attention, attention_ms = timed(lambda: classifier.run_all(encodings, "attention"))
+    with_contributions, contributions_ms = timed(
+        lambda: classifier.run_all(encodings, "contributions")
+    )
+    effects, effects_ms = timed(lambda: _leave_one_out(scorer, texts))
+    mean_tokens = np.mean([len(text.ids) for text in texts])
     contributions = [
-        np.asarray(prediction.contributions, np.float64)[:, subject.label]
-        for prediction, subject in zip(moved, subjects, strict=True)
+        np.asarray(prediction.contributions, np.float64)[:, text.label]
+        for prediction, text in zip(with_contributions, texts, strict=True)
     ]
-    attention = [np.asarray(prediction.attention, np.float64) for prediction in looked]
-    chance = [random.uniform(-1, 1, len(subject.ids)) for subject in subjects]
+    attention = [np.asarray(prediction.attention, np.float64) for prediction in with_attention]
+    baseline = [random.uniform(-1, 1, len(text.ids)) for text in texts]
     return {
-        "random": Attribution(chance, "0", 0.0),
-        "attention": Attribution(attention, "0", looked_ms),
-        "contributions": Attribution(contributions, "0", moved_ms),
-        LEAVE_ONE_OUT: Attribution(effects, f"{tokens:.0f}", effects_ms),
+        "random": Attribution(baseline, "0", 0.0),
+        "attention": Attribution(attention, "0", attention_ms),
+        "contributions": Attribution(contributions, "0", contributions_ms),
+        LEAVE_ONE_OUT: Attribution(effects, f"{mean_tokens:.0f}", effects_ms),
     }
 
 
-def timed(work: Callable[[], list[Result]]) -> tuple[list[Result], float]:
-    """What a piece of work gives, and the milliseconds it took for each thing that it gave."""
+def timed(function: Callable[[], list[Result]]) -> tuple[list[Result], float]:
+    """Call a function. Returns its results, and the milliseconds for each result."""
     start = time.perf_counter()
-    result = work()
-    return result, (time.perf_counter() - start) * 1000 / len(result)
+    results = function()
+    return results, (time.perf_counter() - start) * 1000 / len(results)
 
 
-def _run(
-    classifier: OnnxClassifier, encodings: Sequence[Encoding], explain: Explain
-) -> list[Prediction]:
-    found: dict[int, Prediction] = {}
-    for group in length_batches(
-        [len(encoding.ids) for encoding in encodings], classifier.batch_tokens
-    ):
-        batch = classifier.run([encodings[place] for place in group], explain)
-        found.update(zip(group, batch, strict=True))
-    return [found[place] for place in range(len(encodings))]
-
-
-def _leave_one_out(deletion: DeletionScorer, subjects: Sequence[ExplainedText]) -> list[Floats]:
+def _leave_one_out(scorer: DeletionScorer, texts: Sequence[ExplainedText]) -> list[Floats]:
     effects = []
-    for start in range(0, len(subjects), CHUNK):
-        effects += leave_one_out(deletion, subjects[start : start + CHUNK])
-        deletion.forget()
+    for start in range(0, len(texts), CHUNK_TEXTS):
+        effects += leave_one_out(scorer, texts[start : start + CHUNK_TEXTS])
+        scorer.clear()
     return effects

@@ -1,6 +1,6 @@
-"""Ways of explaining the same answers of a bundle beside each other: what they say, and cost.
+"""Compare explanation methods on the same answers of a bundle: scores and cost.
 
-Needs no PyTorch, but for the methods that follow gradients.
+Needs PyTorch only for the gradient methods, which need a checkpoint.
 """
 
 from collections.abc import Sequence
@@ -14,44 +14,53 @@ from numpy.typing import NDArray
 from heed.model.data.rationales import RationaleText, WordRationales
 from heed.model.errors import DataError
 from heed.model.evaluation.attributions import attribute
+from heed.model.evaluation.explanation_scores import score_explanations
 from heed.model.evaluation.faithfulness import DeletionScorer, ExplainedText
-from heed.model.evaluation.measures import measure_explanations
 from heed.model.inference.classifier import OnnxClassifier, softmax
-from heed.model.inference.response import words
+from heed.model.inference.response import word_spans
 from heed.model.text.tokenizer import Encoding
 
 SEED = 0
 
 
 @dataclass(frozen=True)
-class MethodRow:
-    """How one method of explaining did."""
+class MethodScores:
+    """Scores and cost of one explanation method."""
 
     method: str
     passes: str
-    """Through the network, a text, beside the one that gives the answer."""
+    """Runs of the network for one text, in addition to the run that gives the answer."""
     milliseconds: float
-    """A text, in batches, on one thread."""
-    measures: dict[str, float]
-    """See `explanations.measure`."""
+    """Time for one text, in batches, on one thread."""
+    scores: dict[str, float]
+    """Means of the measures, see `score_explanations`."""
 
 
 @dataclass(frozen=True)
 class ExplanationComparison:
-    """The methods, on the same n texts."""
+    """The scores of all methods on the same n texts."""
 
     n: int
-    marked: bool
-    """Whether these are the texts that people marked and that were classified rightly."""
-    rows: list[MethodRow]
+    with_rationales: bool
+    """True if the texts have rationales; then only correctly classified texts are used."""
+    methods: list[MethodScores]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, in JSON's own types."""
+        """Return everything as JSON types."""
         methods = {
-            row.method: {"passes": row.passes, "milliseconds": row.milliseconds} | row.measures
-            for row in self.rows
+            each.method: {"passes": each.passes, "milliseconds": each.milliseconds} | each.scores
+            for each in self.methods
         }
-        return {"n": self.n, "marked": self.marked, "methods": methods}
+        return {"n": self.n, "with_rationales": self.with_rationales, "methods": methods}
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """The texts to explain, with the encoding and the rationale of each."""
+
+    texts: list[ExplainedText]
+    encodings: list[Encoding]
+    rationales: list[WordRationales] | None
 
 
 def compare_explanations(
@@ -64,59 +73,79 @@ def compare_explanations(
     limit: int,
     checkpoint: Path | None = None,
 ) -> ExplanationComparison:
-    """Explain the predicted class of each text in every way, and measure.
+    """Explain the predicted class of each text with every method, and score the explanations.
 
-    With marks, texts count that have a marked word and were classified rightly, as it is the
-    reason for the right label that people marked.
+    With rationales, only texts with a rationale word and a correct prediction are used, because
+    people marked the reason for the right label.
 
     Args:
-        classifier: what answers.
-        texts: n of them.
-        probabilities: (n, C) its answers.
-        truth: (n,) the right labels' places.
-        marked_texts: the texts with people's marks.
-        limit: how many texts to explain at most, drawn by a fixed seed.
-        checkpoint: the folder of the training that made the bundle; adds the methods that need it.
+        classifier: the classifier to explain.
+        texts: n texts.
+        probabilities: (n, C) probabilities that the classifier gives.
+        truth: (n,) index of the right label of each text.
+        rationale_texts: the rationale of each text; None if there are none.
+        limit: maximum number of texts, drawn with a fixed seed.
+        checkpoint: checkpoint folder of the bundle's training; adds the gradient methods.
 
     Raises:
-        DataError: no text is left to explain, or the checkpoint is another's.
+        DataError: no text can be used, or the checkpoint belongs to another bundle.
     """
-    encodings: dict[int, Encoding] = {}
-    marks: dict[int, WordRationales] = {}
-    for place in np.random.default_rng(SEED).permutation(len(texts)).tolist():
-        if rationale_texts is not None and probabilities[place].argmax() != truth[place]:
-            continue
-        encoding = classifier.encode(texts[place])
-        if rationale_texts is not None:
-            marks[place] = rationale_texts[place].align(encoding.spans, words(encoding)[1])
-            if not marks[place].marked.any():
-                continue
-        encodings[place] = encoding
-        if len(encodings) == limit:
-            break
-    if not encodings:
-        raise DataError("no text to explain: none that is marked was classified rightly")
-    places = sorted(encodings)
-    subjects = [
-        ExplainedText(
-            tuple(encodings[p].ids), int(probabilities[p].argmax()), float(probabilities[p].max())
-        )
-        for p in places
-    ]
+    sample = _draw(classifier, texts, probabilities, truth, rationale_texts, limit)
     config = classifier.config
     empty = softmax(np.array(config.bias) / config.temperature)
-    deletion = DeletionScorer(classifier.probabilities, empty)
-    methods = attribute(classifier, deletion, [encodings[p] for p in places], subjects)
+    scorer = DeletionScorer(classifier.probabilities, empty)
+    attributions = attribute(classifier, scorer, sample.encodings, sample.texts)
     if checkpoint is not None:
         from heed.model.evaluation.gradients import attribute_by_gradients, load_network
 
         network = load_network(checkpoint, classifier.bundle)
-        methods |= attribute_by_gradients(network, subjects)
-    scores = {name: attribution.scores for name, attribution in methods.items()}
-    of_texts = None if rationale_texts is None else [marks[p] for p in places]
-    measures = measure_explanations(subjects, scores, deletion, of_texts)
-    rows = [
-        MethodRow(name, method.passes, method.milliseconds, measures[name])
-        for name, method in methods.items()
+        attributions |= attribute_by_gradients(network, sample.texts)
+    token_scores = {method: attribution.scores for method, attribution in attributions.items()}
+    scores = score_explanations(sample.texts, token_scores, scorer, sample.rationales)
+    methods = [
+        MethodScores(method, attribution.passes, attribution.milliseconds, scores[method])
+        for method, attribution in attributions.items()
     ]
-    return ExplanationComparison(len(places), rationale_texts is not None, rows)
+    return ExplanationComparison(len(sample.texts), rationale_texts is not None, methods)
+
+
+def _draw(
+    classifier: OnnxClassifier,
+    texts: Sequence[str],
+    probabilities: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    rationale_texts: Sequence[RationaleText] | None,
+    limit: int,
+) -> _Sample:
+    """Draw at most `limit` of the texts that can be used, in the order of the file."""
+    encodings: dict[int, Encoding] = {}
+    rationales: dict[int, WordRationales] = {}
+    for index in np.random.default_rng(SEED).permutation(len(texts)).tolist():
+        if rationale_texts is not None and probabilities[index].argmax() != truth[index]:
+            continue
+        encoding = classifier.encode(texts[index])
+        if rationale_texts is not None:
+            words = word_spans(encoding)[1]
+            rationales[index] = rationale_texts[index].align(encoding.spans, words)
+            if not rationales[index].is_rationale.any():
+                continue
+        encodings[index] = encoding
+        if len(encodings) == limit:
+            break
+    if not encodings:
+        raise DataError(
+            "--explanations: no text has a rationale and a correct prediction; use a file with "
+            "more rationales, or without any"
+        )
+    indices = sorted(encodings)
+    explained = [
+        ExplainedText(
+            tuple(encodings[i].ids), int(probabilities[i].argmax()), float(probabilities[i].max())
+        )
+        for i in indices
+    ]
+    return _Sample(
+        explained,
+        [encodings[i] for i in indices],
+        None if rationale_texts is None else [rationales[i] for i in indices],
+    )

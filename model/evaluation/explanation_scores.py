@@ -1,124 +1,119 @@
-"""The table that compares ways to explain a network's answers. Needs no PyTorch."""
+"""Score explanation methods on many texts: faithfulness and plausibility. Needs no PyTorch."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heed.model.data.rationales import WordRationales, average_precision, precision_at_k
+from heed.model.data.rationales import WordRationales
 from heed.model.evaluation import faithfulness
 from heed.model.evaluation.faithfulness import (
-    CHUNK,
+    CHUNK_TEXTS,
     DELETION_SHARES,
     LEAVE_ONE_OUT,
     DeletionScorer,
     ExplainedText,
     ranking,
 )
+from heed.model.evaluation.plausibility import score_plausibility
 
 Floats = NDArray[np.float64]
-Found = dict[str, list[float]]
-"""Of one method, by measure: a number for each text, or each token, that allows it."""
+Values = dict[str, list[float]]
+"""By measure: one number for each text, or for each token, where the measure is defined."""
 
-SEARCHED_TEXTS, SEARCHED_TOKENS = 100, 40
-"""For how many texts, and of how many tokens at most, the best and the worst order is searched."""
+NORMALISED_TEXTS, NORMALISED_TOKENS = 100, 40
+"""The normalised measures use this many texts, each of at most this many tokens."""
 
 
-def measure_explanations(
-    subjects: Sequence[ExplainedText],
+def score_explanations(
+    texts: Sequence[ExplainedText],
     scores: Mapping[str, Sequence[Floats]],
-    deletion: DeletionScorer,
-    marks: Sequence[WordRationales] | None = None,
+    scorer: DeletionScorer,
+    rationales: Sequence[WordRationales] | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, dict[str, float]]:
-    """Measure how faithful each method is to the network, and how close to people's marks.
+    """Measure how faithful each method is to the network, and how close to human rationales.
 
     Args:
-        subjects: the texts that were explained.
-        scores: by method, for each text one score a token (T,), the larger the more the token
-            speaks for the explained class; `leave one out` is one of them.
-        deletion: the network.
-        marks: of each text; one without a marked word counts for nothing here.
+        texts: the explained texts.
+        scores: by method, the token scores (T,) of each text. A larger score means that the token
+            speaks more for the explained class. `leave one out` is one of the methods.
+        scorer: runs the network on texts with deleted tokens.
+        rationales: of each text; texts without a rationale word are skipped.
         progress: called with the number of texts done.
 
     Returns:
-        By method, the mean of each measure; one that no text allows is not there.
+        By method, the mean of each measure. A measure that no text defines is left out.
     """
-    found: dict[str, Found] = {method: {} for method in scores}
-    short = [p for p, subject in enumerate(subjects) if 1 < len(subject.ids) <= SEARCHED_TOKENS]
-    for start in range(0, len(subjects), CHUNK):
-        chunk = slice(start, start + CHUNK)
-        for method, row in found.items():
-            _add_deletion(row, deletion, subjects[chunk], scores[method][chunk])
-            _add_agreement(row, scores[method][chunk], scores[LEAVE_ONE_OUT][chunk])
-            if marks is not None:
-                _add_marks(row, marks[chunk], scores[method][chunk])
-        for place in short[:SEARCHED_TEXTS]:
-            if start <= place < start + CHUNK:
-                of_text = {method: of[place] for method, of in scores.items()}
-                _add_normalised(found, deletion, subjects[place], of_text)
-        deletion.forget()
-        progress(min(start + CHUNK, len(subjects)))
+    values: dict[str, Values] = {method: {} for method in scores}
+    short = [i for i, text in enumerate(texts) if 1 < len(text.ids) <= NORMALISED_TOKENS]
+    for start in range(0, len(texts), CHUNK_TEXTS):
+        chunk = slice(start, start + CHUNK_TEXTS)
+        for method, of_method in values.items():
+            _add_deletion(of_method, scorer, texts[chunk], scores[method][chunk])
+            _add_agreement(of_method, scores[method][chunk], scores[LEAVE_ONE_OUT][chunk])
+            if rationales is not None:
+                _add_plausibility(of_method, rationales[chunk], scores[method][chunk])
+        for index in short[:NORMALISED_TEXTS]:
+            if start <= index < start + CHUNK_TEXTS:
+                of_text = {method: of_method[index] for method, of_method in scores.items()}
+                _add_normalised(values, scorer, texts[index], of_text)
+        scorer.clear()
+        progress(min(start + CHUNK_TEXTS, len(texts)))
     return {
-        method: {name: float(np.mean(numbers)) for name, numbers in row.items() if numbers}
-        for method, row in found.items()
+        method: {name: float(np.mean(numbers)) for name, numbers in of_method.items() if numbers}
+        for method, of_method in values.items()
     }
 
 
-def _add(row: Found, name: str, *numbers: float) -> None:
-    row.setdefault(name, []).extend(numbers)
+def _add(values: Values, name: str, *numbers: float) -> None:
+    values.setdefault(name, []).extend(numbers)
 
 
 def _add_deletion(
-    row: Found,
-    deletion: DeletionScorer,
-    subjects: Sequence[ExplainedText],
+    values: Values,
+    scorer: DeletionScorer,
+    texts: Sequence[ExplainedText],
     scores: Sequence[Floats],
 ) -> None:
-    for function in (faithfulness.comprehensiveness, faithfulness.sufficiency):
-        drops = function(deletion, subjects, scores)  # (n, shares)
+    for measure in (faithfulness.comprehensiveness, faithfulness.sufficiency):
+        drops = measure(scorer, texts, scores)  # (n, shares)
         for share, column in zip(DELETION_SHARES, drops.T, strict=True):
-            _add(row, f"{function.__name__}_{share:.0%}", *column.tolist())
-        _add(row, function.__name__, *drops.mean(axis=1).tolist())
+            _add(values, f"{measure.__name__}_{share:.0%}", *column.tolist())
+        _add(values, measure.__name__, *drops.mean(axis=1).tolist())
 
 
-def _add_agreement(row: Found, scores: Sequence[Floats], effects: Sequence[Floats]) -> None:
+def _add_agreement(values: Values, scores: Sequence[Floats], effects: Sequence[Floats]) -> None:
     for of_text, effect in zip(scores, effects, strict=True):
         if len(of_text) > 1:
-            _add(row, "rank_correlation", faithfulness.rank_correlation(of_text, effect))
-        _add(row, "polarity_agreement", *faithfulness.sign_agreement(of_text, effect).tolist())
+            _add(values, "rank_correlation", faithfulness.rank_correlation(of_text, effect))
+        same_sign = faithfulness.sign_agreement(of_text, effect)
+        _add(values, "polarity_agreement", *same_sign.tolist())
 
 
 def _add_normalised(
-    found: Mapping[str, Found],
-    deletion: DeletionScorer,
-    subject: ExplainedText,
+    values: Mapping[str, Values],
+    scorer: DeletionScorer,
+    text: ExplainedText,
     scores: Mapping[str, Floats],
 ) -> None:
-    """Edin et al. 2024: where a method's area lies from the worst order's (0) to the best's (1)."""
-    orders = {method: ranking(of) for method, of in scores.items()}
-    first = {m: faithfulness.area(deletion, subject, order) for m, order in orders.items()}
-    last = {m: faithfulness.area(deletion, subject, order[::-1]) for m, order in orders.items()}
-    # The search is not exhaustive: an order here that beats it is the better limit.
-    limits = (*faithfulness.area_limits(deletion, subject), *first.values(), *last.values())
-    low, high = min(limits), max(limits)
+    """Scale each method's area to 0 for the worst order and 1 for the best (Edin et al. 2024)."""
+    orders = {method: ranking(of_method) for method, of_method in scores.items()}
+    forward = {m: faithfulness.area(scorer, text, order) for m, order in orders.items()}
+    reverse = {m: faithfulness.area(scorer, text, order[::-1]) for m, order in orders.items()}
+    # Beam search is not exhaustive, so the order of a method may exceed its limits.
+    areas = (*faithfulness.area_limits(scorer, text), *forward.values(), *reverse.values())
+    low, high = min(areas), max(areas)
     if high > low:
-        for method, row in found.items():
-            _add(row, "normalised_comprehensiveness", (first[method] - low) / (high - low))
-            _add(row, "normalised_sufficiency", (last[method] - low) / (high - low))
+        for method, of_method in values.items():
+            _add(of_method, "normalised_comprehensiveness", (forward[method] - low) / (high - low))
+            _add(of_method, "normalised_sufficiency", (reverse[method] - low) / (high - low))
 
 
-def _add_marks(row: Found, marks: Sequence[WordRationales], scores: Sequence[Floats]) -> None:
-    for of_text, mark in zip(scores, marks, strict=True):
-        if not mark.marked.any():
-            continue
-        of_words = mark.sums(of_text)
-        _add(row, "average_precision", average_precision(of_words, mark.marked))
-        _add(row, "precision_at_marks", precision_at_k(of_words, mark.marked))
-        _add(row, "base_rate", float(mark.marked.mean()))
-        if len(np.unique(mark.values)) > 2:
-            _add(row, "marks_correlation", faithfulness.rank_correlation(of_words, mark.values))
-        if mark.polarity.size:
-            polar = mark.polarity != 0
-            same = np.sign(of_words[polar]) == np.sign(mark.polarity[polar])
-            _add(row, "marks_polarity_agreement", *same.tolist())
+def _add_plausibility(
+    values: Values, rationales: Sequence[WordRationales], scores: Sequence[Floats]
+) -> None:
+    for of_text, rationale in zip(scores, rationales, strict=True):
+        if rationale.is_rationale.any():
+            for name, numbers in score_plausibility(of_text, rationale).items():
+                _add(values, name, *numbers)

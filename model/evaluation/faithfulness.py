@@ -1,8 +1,8 @@
-"""Does an explanation name the tokens that the network's answer hangs on? Needs no PyTorch.
+"""Faithfulness: do the tokens that an explanation names change the network's answer?
 
-Tokens are deleted, the shorter text is run again, and f, the probability of the class that was
-explained, is compared. All measures want nothing of a method but one score a token, the larger
-the more the token speaks for the class, and nothing of a network but `Predict`.
+Tokens are deleted, the network runs on the shorter text, and f, the probability of the explained
+class, is compared. An explanation is one score for each token; a larger score means that the token
+speaks more for the explained class. The network is only a `Predict` function. Needs no PyTorch.
 """
 
 import math
@@ -14,27 +14,27 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 LEAVE_ONE_OUT = "leave one out"
-"""The method whose effects the others' ranks and signs are compared with."""
+"""Name of the method that `rank_correlation` and `sign_agreement` use as the reference."""
 
 Ids = tuple[int, ...]
 Floats = NDArray[np.float64]
 
 Predict = Callable[[Sequence[Ids]], Floats]
-"""Probabilities (n, C) of n token id sequences, none of them empty."""
+"""Returns the probabilities (n, C) of n texts, given as token ids; no text is empty."""
 
 DELETION_SHARES = (0.05, 0.1, 0.2, 0.5)
-"""Of a text's tokens, removed or kept; rounded up, so at least one."""
-BEAM = 5
-"""Orders that the search for the best and the worst one keeps at a time."""
-CHUNK = 64
-"""Texts whose deletions are run together."""
-EFFECT = 0.01
-"""Probability that a token's removal must move before its sign counts."""
+"""Shares of the tokens of a text that are deleted or kept, rounded up to at least one token."""
+BEAM_WIDTH = 5
+"""Number of orders that the beam search of `area_limits` keeps."""
+CHUNK_TEXTS = 64
+"""Number of texts whose deletions are cached together."""
+MIN_EFFECT = 0.01
+"""`sign_agreement` ignores tokens whose deletion changes the probability by less."""
 
 
 @dataclass(frozen=True)
 class ExplainedText:
-    """A text to explain: its token ids, the explained class and f(whole text)."""
+    """A text, the class that is explained, and f of the whole text."""
 
     ids: Ids
     label: int
@@ -42,123 +42,125 @@ class ExplainedText:
 
 
 class DeletionScorer:
-    """f of texts with tokens deleted; what was asked before is not run again.
+    """Computes f of texts with deleted tokens, and caches the probabilities.
 
     Args:
         predict: the network.
-        empty: (C,), the probabilities of a text with no token left: softmax(bias / temperature).
+        empty: (C,) probabilities of a text without tokens: softmax(bias / temperature).
     """
 
     def __init__(self, predict: Predict, empty: Floats) -> None:
         self._predict = predict
-        self._known: dict[Ids, Floats] = {(): empty}
+        self._cache: dict[Ids, Floats] = {(): empty}
 
-    def __call__(self, asked: Sequence[tuple[ExplainedText, Iterable[int]]]) -> Floats:
-        """f for each (subject, places of the tokens to keep)."""
-        texts = [tuple(subject.ids[place] for place in sorted(keep)) for subject, keep in asked]
-        fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
-        if fresh:
-            self._known.update(zip(fresh, self._predict(fresh), strict=True))
-        labels = [subject.label for subject, _ in asked]
-        return np.array([self._known[t][c] for t, c in zip(texts, labels, strict=True)])
+    def __call__(self, kept: Sequence[tuple[ExplainedText, Iterable[int]]]) -> Floats:
+        """Return f for each pair of a text and the positions of the tokens to keep."""
+        shortened = [tuple(text.ids[position] for position in sorted(keep)) for text, keep in kept]
+        new = [ids for ids in dict.fromkeys(shortened) if ids not in self._cache]
+        if new:
+            self._cache.update(zip(new, self._predict(new), strict=True))
+        labels = [text.label for text, _ in kept]
+        return np.array([self._cache[ids][c] for ids, c in zip(shortened, labels, strict=True)])
 
-    def forget(self) -> None:
-        """Drop what is known, to bound memory between texts."""
-        self._known = {(): self._known[()]}
+    def clear(self) -> None:
+        """Empty the cache, to bound memory."""
+        self._cache = {(): self._cache[()]}
 
 
-def leave_one_out(deletion: DeletionScorer, subjects: Sequence[ExplainedText]) -> list[Floats]:
-    """f(x) - f(x without token t), for each t: (T,) a text."""
-    asked = [
-        (subject, [place for place in range(len(subject.ids)) if place != gone])
-        for subject in subjects
-        for gone in range(len(subject.ids))
+def leave_one_out(scorer: DeletionScorer, texts: Sequence[ExplainedText]) -> list[Floats]:
+    """Return f(x) - f(x without token t) for each token t: (T,) for each text."""
+    kept = [
+        (text, [position for position in range(len(text.ids)) if position != deleted])
+        for text in texts
+        for deleted in range(len(text.ids))
     ]
-    ends = np.cumsum([len(subject.ids) for subject in subjects])
-    left = np.split(deletion(asked), ends[:-1])
-    return [subject.probability - f for subject, f in zip(subjects, left, strict=True)]
+    ends = np.cumsum([len(text.ids) for text in texts])
+    after_deletion = np.split(scorer(kept), ends[:-1])
+    return [text.probability - f for text, f in zip(texts, after_deletion, strict=True)]
 
 
 def comprehensiveness(
-    deletion: DeletionScorer, subjects: Sequence[ExplainedText], scores: Sequence[Floats]
+    scorer: DeletionScorer, texts: Sequence[ExplainedText], scores: Sequence[Floats]
 ) -> Floats:
-    """f(x) - f(x without its top tokens), for each of `DELETION_SHARES`: (n, 4); higher is better.
+    """Return f(x) - f(x without its top tokens) for each of `DELETION_SHARES`: (n, 4).
 
-    DeYoung et al. 2020. Of tokens with equal scores the earlier goes first.
+    Higher is better (DeYoung et al. 2020). Of tokens with equal scores the first is deleted first.
     """
-    return _drops(deletion, subjects, scores, lambda order, count: order[count:])
+    return _drops(scorer, texts, scores, lambda order, count: order[count:])
 
 
 def sufficiency(
-    deletion: DeletionScorer, subjects: Sequence[ExplainedText], scores: Sequence[Floats]
+    scorer: DeletionScorer, texts: Sequence[ExplainedText], scores: Sequence[Floats]
 ) -> Floats:
-    """f(x) - f(its top tokens alone), for each of `DELETION_SHARES`: (n, 4); lower is better."""
-    return _drops(deletion, subjects, scores, lambda order, count: order[:count])
+    """Return f(x) - f(its top tokens only) for each of `DELETION_SHARES`: (n, 4).
+
+    Lower is better (DeYoung et al. 2020).
+    """
+    return _drops(scorer, texts, scores, lambda order, count: order[:count])
 
 
 def _drops(
-    deletion: DeletionScorer,
-    subjects: Sequence[ExplainedText],
+    scorer: DeletionScorer,
+    texts: Sequence[ExplainedText],
     scores: Sequence[Floats],
     keep: Callable[[list[int], int], list[int]],
 ) -> Floats:
     orders = [ranking(of_text) for of_text in scores]
-    asked = [
-        (subject, keep(order, math.ceil(share * len(order))))
-        for subject, order in zip(subjects, orders, strict=True)
+    kept = [
+        (text, keep(order, math.ceil(share * len(order))))
+        for text, order in zip(texts, orders, strict=True)
         for share in DELETION_SHARES
     ]
-    whole = np.array([subject.probability for subject in subjects])
-    return whole[:, None] - deletion(asked).reshape(len(subjects), len(DELETION_SHARES))
+    whole = np.array([text.probability for text in texts])
+    return whole[:, None] - scorer(kept).reshape(len(texts), len(DELETION_SHARES))
 
 
-def area(deletion: DeletionScorer, subject: ExplainedText, order: Sequence[int]) -> float:
-    """AOPC: the mean over k = 1..T of f(x) - f(x without the first k tokens of an order)."""
-    asked = [(subject, order[k:]) for k in range(1, len(order) + 1)]
-    return float(np.mean(subject.probability - deletion(asked)))
+def area(scorer: DeletionScorer, text: ExplainedText, order: Sequence[int]) -> float:
+    """Return the AOPC: mean over k = 1..T of f(x) - f(x without the first k tokens of order)."""
+    kept = [(text, order[k:]) for k in range(1, len(order) + 1)]
+    return float(np.mean(text.probability - scorer(kept)))
 
 
 def area_limits(
-    deletion: DeletionScorer, subject: ExplainedText, beam: int = BEAM
+    scorer: DeletionScorer, text: ExplainedText, width: int = BEAM_WIDTH
 ) -> tuple[float, float]:
-    """The least and the greatest `area` that any order of this text reaches, by beam search.
+    """Return the smallest and the largest `area` of any order of the tokens, by beam search.
 
-    NAOPC_beam of Edin et al. 2024 (arXiv 2408.08137); there with masked words, here with deleted
-    tokens.
+    NAOPC_beam of Edin et al. 2024 (arXiv 2408.08137). They mask words; Heed deletes tokens.
     """
-    tokens = frozenset(range(len(subject.ids)))
+    tokens = frozenset(range(len(text.ids)))
     limits = []
     for sign in (-1.0, 1.0):
-        kept: dict[frozenset[int], float] = {tokens: 0.0}  # what is left of the text: area so far
+        beam: dict[frozenset[int], float] = {tokens: 0.0}  # remaining tokens: area so far
         for _ in tokens:
-            reached: dict[frozenset[int], float] = {}
-            for left, total in kept.items():
-                for gone in left:
-                    shorter = left - {gone}
-                    reached[shorter] = max(reached.get(shorter, -np.inf), total)
-            drops = subject.probability - deletion([(subject, left) for left in reached])
-            for left, drop in zip(reached, drops.tolist(), strict=True):
-                reached[left] += sign * drop
-            best = sorted(reached.items(), key=lambda item: -item[1])[:beam]
-            kept = dict(best)
-        limits.append(sign * next(iter(kept.values())) / len(tokens))
+            candidates: dict[frozenset[int], float] = {}
+            for remaining, total in beam.items():
+                for deleted in remaining:
+                    shorter = remaining - {deleted}
+                    candidates[shorter] = max(candidates.get(shorter, -np.inf), total)
+            drops = text.probability - scorer([(text, remaining) for remaining in candidates])
+            for remaining, drop in zip(candidates, drops.tolist(), strict=True):
+                candidates[remaining] += sign * drop
+            best = sorted(candidates.items(), key=lambda item: -item[1])[:width]
+            beam = dict(best)
+        limits.append(sign * next(iter(beam.values())) / len(tokens))
     return limits[0], limits[1]
 
 
 def rank_correlation(scores: Floats, reference: Floats) -> float:
-    """Kendall's tau-b; 0 where one of the two ranks nothing."""
+    """Return Kendall's tau-b; 0 if all scores, or all reference values, are equal."""
     if np.ptp(scores) == 0 or np.ptp(reference) == 0:
         return 0.0
     return float(kendalltau(scores, reference).statistic)
 
 
 def sign_agreement(scores: Floats, effects: Floats) -> NDArray[np.bool_]:
-    """For each token whose effect is at least `EFFECT`: whether its score has the same sign."""
-    counts = np.abs(effects) >= EFFECT
-    same: NDArray[np.bool_] = np.sign(scores[counts]) == np.sign(effects[counts])
+    """Return, for each token with |effect| >= `MIN_EFFECT`, if its score has the same sign."""
+    counted = np.abs(effects) >= MIN_EFFECT
+    same: NDArray[np.bool_] = np.sign(scores[counted]) == np.sign(effects[counted])
     return same
 
 
 def ranking(scores: Floats) -> list[int]:
-    """Places of the scores, the largest first, equal ones in the order of the text."""
-    return [int(place) for place in np.argsort(-scores, kind="stable")]
+    """Return the positions from the largest score to the smallest; equal scores in text order."""
+    return [int(position) for position in np.argsort(-scores, kind="stable")]

@@ -1,7 +1,7 @@
-"""What gradients say of the tokens: for comparison, since Heed's own reasons need none of it.
+"""Gradient-based explanation methods, for comparison. Heed's own contributions need no gradient.
 
-Both follow the logit of the explained class, at the token embeddings before positions are added. In
-the bag of n-grams, which is linear, they are its contributions.
+Both methods differentiate the logit of the explained class with respect to the token embeddings,
+before positions are added. For the n-gram model, which is linear, they equal its contributions.
 """
 
 from collections.abc import Sequence
@@ -24,66 +24,73 @@ from heed.model.text.tokenizer import length_batches, pad
 from heed.model.training.checkpoint import Checkpoint
 
 STEPS = 50
+"""Steps of the integral in integrated gradients."""
 BATCH_TOKENS = 4096
-ANY_TEXT = "What is this, and why?"
+"""Maximum number of tokens of one batch."""
+PROBE_TEXT = "What is this, and why?"
+"""Text on which a checkpoint must give the same outputs as its bundle."""
 
 
 def load_network(folder: Path, bundle: Bundle) -> ServedNetwork:
-    """The network of a checkpoint folder, on condition that the bundle was made of it.
+    """Return the network of the checkpoint folder that the bundle was exported from.
 
     Raises:
-        DataError: it was not, or there is no checkpoint.
+        DataError: there is no checkpoint, or the bundle was exported from another one.
     """
     checkpoint = Checkpoint(folder)
     job = checkpoint.job()
     tokenizer = checkpoint.tokenizer().to_json()
     if job["labels"] != bundle.config.labels or tokenizer != bundle.tokenizer.to_json():
         raise DataError(
-            f"{folder}: its labels or its tokenizer are not those of {bundle.path}; name the "
-            "folder that this bundle's training saved to"
+            f"{folder}: its labels or its tokenizer differ from those of {bundle.path}; name the "
+            "checkpoint folder of this bundle's training"
         )
     network = checkpoint.network()
     ngrams = checkpoint.ngrams()
     mixture = bundle.config.training.get("mixture", asdict(NETWORK_ONLY))
-    if isinstance(mixture, dict):  # a list in bundles from before there were several of each
+    if isinstance(mixture, dict):  # a list in old bundles, which do not support this
         shipped = ServedNetwork(network, ngrams, Mixture(**mixture)).requires_grad_(False)
-        if max_difference(shipped, OnnxClassifier(bundle), [ANY_TEXT]) <= TOLERANCE:
+        if max_difference(shipped, OnnxClassifier(bundle), [PROBE_TEXT]) <= TOLERANCE:
             return shipped
     raise DataError(
-        f"{folder}: its weights are not those of {bundle.path}; name the folder that this "
-        "bundle's training saved to"
+        f"{folder}: its weights differ from those of {bundle.path}; name the checkpoint folder of "
+        "this bundle's training"
     )
 
 
 def attribute_by_gradients(
-    network: ServedNetwork, subjects: Sequence[ExplainedText]
+    network: ServedNetwork, texts: Sequence[ExplainedText]
 ) -> dict[str, Attribution]:
-    """By name, `gradient × input` and `integrated gradients`."""
-    once, once_ms = timed(lambda: integrate(network, subjects, steps=1, offset=1.0))
-    many, many_ms = timed(lambda: integrate(network, subjects, steps=STEPS))
+    """Apply both methods. Returns the attributions by method."""
+    gradient, gradient_ms = timed(lambda: integrate(network, texts, steps=1, offset=1.0))
+    integrated, integrated_ms = timed(lambda: integrate(network, texts, steps=STEPS))
     return {
-        "gradient × input": Attribution(once, "1 and back", once_ms),
-        "integrated gradients": Attribution(many, f"{STEPS} and back", many_ms),
+        "gradient × input": Attribution(gradient, "1 and back", gradient_ms),
+        "integrated gradients": Attribution(integrated, f"{STEPS} and back", integrated_ms),
     }
 
 
 def integrate(
-    network: ServedNetwork, subjects: Sequence[ExplainedText], steps: int, offset: float = 0.5
+    network: ServedNetwork, texts: Sequence[ExplainedText], steps: int, offset: float = 0.5
 ) -> list[NDArray[np.float64]]:
-    """Integrated gradients (Sundararajan et al. 2017) from a baseline of zero embeddings.
+    """Return integrated gradients (Sundararajan et al. 2017) from a baseline of zero embeddings.
 
     e_t · (1 / m) sum_k dF(a_k e) / de_t, with a_k = (k + offset) / m for k = 0..m-1.
 
     Args:
-        network: as the bundle has it.
-        subjects: texts and the classes that are explained.
-        steps: m.
-        offset: of a_k in its step; 1 with a single step is gradient × input.
+        network: the network of the bundle.
+        texts: the texts and the classes to explain.
+        steps: number of steps m.
+        offset: position of a_k within its step, 0 to 1. A single step with offset 1 is
+            gradient × input.
+
+    Returns:
+        (T,) for each text.
     """
     scores: dict[int, NDArray[np.float64]] = {}
-    for group in length_batches([len(subject.ids) for subject in subjects], BATCH_TOKENS):
-        ids = torch.from_numpy(pad([subjects[place].ids for place in group]))
-        labels = torch.tensor([subjects[place].label for place in group])
+    for batch in length_batches([len(text.ids) for text in texts], BATCH_TOKENS):
+        ids = torch.from_numpy(pad([texts[index].ids for index in batch]))
+        labels = torch.tensor([texts[index].label for index in batch])
         embedded = network.embed(ids)  # (B, T, D)
         gradient = torch.zeros_like(embedded)
         for step in range(steps):
@@ -92,13 +99,13 @@ def integrate(
         if network.ngrams:
             of_label = labels[:, None, None].expand(-1, ids.shape[1], 1)
             products += network.ngrams.say(ids).gather(2, of_label).squeeze(2)
-        for row, place in zip(products.numpy(), group, strict=True):
-            scores[place] = row[: len(subjects[place].ids)]
-    return [scores[place] for place in range(len(subjects))]
+        for row, index in zip(products.numpy(), batch, strict=True):
+            scores[index] = row[: len(texts[index].ids)]
+    return [scores[index] for index in range(len(texts))]
 
 
 def _gradient(network: ServedNetwork, ids: Tensor, labels: Tensor, embedded: Tensor) -> Tensor:
-    """dF/de at other embeddings (B, T, D) than those of the ids."""
+    """Return dF/de at the given embeddings (B, T, D), which replace those of the ids."""
     leaf = embedded.detach().requires_grad_()
     chosen = network(ids, leaf).logits.gather(1, labels[:, None]).sum()
     (gradient,) = torch.autograd.grad(chosen, leaf)

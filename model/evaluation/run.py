@@ -1,7 +1,6 @@
-"""`heed evaluate`: from a bundle and a data file to what is known of it.
+"""`heed evaluate`: score the ONNX network of a bundle on a data file.
 
-What is run is the bundle's ONNX. Needs no PyTorch, but for the methods of explaining that follow
-gradients.
+Needs PyTorch only for the gradient methods of explanation.
 """
 
 from dataclasses import dataclass
@@ -15,21 +14,25 @@ from heed.model.data.hub import with_default_split
 from heed.model.data.labelled import LabelledTexts, label_ids, read_labelled
 from heed.model.data.rationales import has_rationales, read_rationales
 from heed.model.errors import DataError, TextError
-from heed.model.evaluation.comparison import ExplanationComparison, compare_explanations
+from heed.model.evaluation.compare_explanations import (
+    ExplanationComparison,
+    compare_explanations,
+)
 from heed.model.inference.bundle import Bundle
 from heed.model.inference.classifier import OnnxClassifier
 from heed.model.inference.session import Device
 from heed.model.metrics.classification import ClassificationScores, score_predictions
 from heed.model.paths import as_utf8
 
-CHUNK = 1024
-"""Texts predicted at a time, as a tokenized text holds too much to keep all."""
+CHUNK_TEXTS = 1024
+"""Number of texts predicted at a time, to bound the memory of tokenized texts."""
 MAX_EXPLAINED_TEXTS = 2000
+"""Default maximum number of texts in a comparison of explanations."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A bundle, the n rows it was tried on and what came out."""
+    """A bundle, n rows of data, and its scores on them."""
 
     classifier: OnnxClassifier
     data: LabelledTexts
@@ -40,14 +43,14 @@ class Evaluation:
 
     @property
     def data_name(self) -> str:
-        """The name of the file."""
+        """Name of the data file."""
         return as_utf8(self.data.path.name)
 
     def to_dict(self) -> dict[str, Any]:
-        """What `--json` prints."""
+        """Return what `--json` prints."""
         config = self.classifier.config
-        place = {"model": config.name, "version": config.version, "data": self.data_name}
-        tree = place | self.scores.to_dict()
+        names = {"model": config.name, "version": config.version, "data": self.data_name}
+        tree = names | self.scores.to_dict()
         if self.comparison is not None:
             tree["explanations"] = self.comparison.to_dict()
         return tree
@@ -67,21 +70,24 @@ def evaluate_bundle(
     """Score a bundle on a data file.
 
     Args:
-        bundle: its folder.
-        data: `.csv`, `.tsv`, `.jsonl` (each also `.gz`) or `.parquet`, or a public set by its name,
-            see `model.hub`; without a split its test split.
-        text_column: where the text is.
-        label_column: where the label is; None: `label`, or `binary` in a marked file that has it.
-        explanations: compare ways of explaining too, with people's marks where `data` has them.
+        bundle: folder of the bundle.
+        data: `.csv`, `.tsv`, `.jsonl` (each also `.gz`) or `.parquet` file, or the name of a public
+            data set (see `heed.model.data.hub`); its default split is test.
+        text_column: column of the text.
+        label_column: column of the label; None: `label`, or `binary` if a file with rationales has
+            such a column.
+        explanations: also compare explanation methods, with rationales if `data` has them.
         checkpoint: see `compare_explanations`.
         limit: see `compare_explanations`.
-        device: what the network runs on.
+        device: device of the network.
 
     Raises:
-        HeedError: the bundle, or a row of the data, cannot be used.
+        HeedError: the bundle or a row of the data cannot be used.
     """
     if checkpoint is not None and not explanations:
-        raise DataError("--checkpoint is for --explanations; add that, or leave it out")
+        raise DataError(
+            "--checkpoint: needs --explanations; add --explanations, or remove --checkpoint"
+        )
     classifier = OnnxClassifier(Bundle.load(bundle), device)
     config = classifier.config
     data = with_default_split(data, "test")
@@ -108,22 +114,24 @@ def evaluate_bundle(
 
 
 def _predict(classifier: OnnxClassifier, rows: LabelledTexts) -> NDArray[np.float64]:
-    found = np.empty((len(rows.texts), len(classifier.config.labels)))
-    for start in range(0, len(rows.texts), CHUNK):
-        chunk = rows.texts[start : start + CHUNK]
+    probabilities = np.empty((len(rows.texts), len(classifier.config.labels)))
+    for start in range(0, len(rows.texts), CHUNK_TEXTS):
+        chunk = rows.texts[start : start + CHUNK_TEXTS]
         try:
             predictions = classifier.predict(chunk, "none")
         except TextError as error:
-            raise _unreadable(classifier, rows) from error
-        found[start : start + CHUNK] = [prediction.probabilities for prediction in predictions]
-    return found
+            raise _no_token(classifier, rows) from error
+        probabilities[start : start + CHUNK_TEXTS] = [
+            prediction.probabilities for prediction in predictions
+        ]
+    return probabilities
 
 
-def _unreadable(classifier: OnnxClassifier, rows: LabelledTexts) -> DataError:
-    """The error that names the first row whose text has no token."""
-    for place, text in enumerate(rows.texts):
+def _no_token(classifier: OnnxClassifier, rows: LabelledTexts) -> DataError:
+    """Return the error for the first row whose text has no token."""
+    for index, text in enumerate(rows.texts):
         try:
             classifier.encode(text)
         except TextError as error:
-            return DataError(f"{rows.where(place)}: {error}, or take the row out")
-    raise AssertionError("a text failed that now does not")
+            return DataError(f"{rows.where(index)}: {error}, or remove the row")
+    raise AssertionError("no text without tokens")

@@ -1,3 +1,5 @@
+"""Labelled files: what is read, which rows are rejected, and how rows are split."""
+
 import gzip
 from pathlib import Path
 
@@ -20,7 +22,7 @@ def write(path: Path, content: bytes) -> Path:
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "A.CSV"])
-def test_csv_with_mark_crlf_quotes_and_newlines(tmp_path: Path, name: str) -> None:
+def test_csv_with_bom_crlf_quotes_and_newlines(tmp_path: Path, name: str) -> None:
     content = '\ufefftext,label\r\n"a ""b"", \r\nc",01\r\n\r\nd\0,NA\r\n'.encode()
     read = read_labelled(write(tmp_path / name, content))
     assert read.texts == ['a "b", \r\nc', "d\0"]
@@ -28,27 +30,27 @@ def test_csv_with_mark_crlf_quotes_and_newlines(tmp_path: Path, name: str) -> No
     assert list(read.rows) == [2, 4]
 
 
-def test_tsv_and_other_columns(tmp_path: Path) -> None:
+def test_tsv_with_other_column_names(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", b'id\tbody\tkind\n1\tsays "no", twice\tx\n')
     read = read_labelled(path, "body", "kind")
     assert (read.texts, read.labels) == (['says "no", twice'], ["x"])
 
 
-def test_empty_lines_before_the_header_and_lines_in_a_field(tmp_path: Path) -> None:
+def test_empty_lines_before_the_header_and_newlines_in_a_field(tmp_path: Path) -> None:
     text = "def f():\n\tx = 1\n\treturn x"
     path = write(tmp_path / "a.tsv", f'\n\ntext\tlabel\n"{text}"\tx\n'.encode())
     read = read_labelled(path)
     assert (read.texts, list(read.rows)) == ([text], [4])
 
 
-def test_a_field_longer_than_the_librarys_limit(tmp_path: Path) -> None:
+def test_a_field_may_exceed_the_limit_of_the_library(tmp_path: Path) -> None:
     text = "word " * 100_000
     path = write(tmp_path / "a.csv", f"text,label\n{text},x\n".encode())
     assert read_labelled(path).texts == [text]
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
-def test_jsonl_labels_keep_the_text_that_the_file_has(tmp_path: Path, name: str) -> None:
+def test_jsonl_labels_are_kept_as_written(tmp_path: Path, name: str) -> None:
     labels = ('"x"', "1", "1.50", "true", '" é"')
     lines = [f'{{"text": "a", "label": {label}}}' for label in labels]
     read = read_labelled(write(tmp_path / name, "\n\n".join(lines).encode()))
@@ -60,19 +62,19 @@ def test_jsonl_labels_keep_the_text_that_the_file_has(tmp_path: Path, name: str)
     ("labels", "texts"),
     [([1, 0], ["1", "0"]), ([True, False], ["true", "false"]), (["x", "01"], ["x", "01"])],
 )
-def test_parquet(tmp_path: Path, labels: list[object], texts: list[str]) -> None:
+def test_parquet_labels_are_read_as_text(tmp_path: Path, labels: list[object], texts: list[str]) -> None:
     pl.DataFrame({"text": ["a", "b"], "label": labels}).write_parquet(tmp_path / "a.parquet")
     assert read_labelled(tmp_path / "a.parquet").labels == texts
 
 
-def test_parquet_that_is_no_table_of_texts(tmp_path: Path) -> None:
+def test_parquet_with_nested_columns_is_an_error(tmp_path: Path) -> None:
     pattern = tmp_path / "a[1]*.parquet"
     pl.DataFrame({"text": ["a", "b"], "label": ["x", "y"]}).write_parquet(pattern)
     assert read_labelled(pattern).labels == ["x", "y"], "its name is no pattern"
     for values, dtype in ((["x"], pl.List(pl.String)), ({"x": 1}, pl.Struct({"x": pl.Int8}))):
         table = pl.DataFrame({"text": ["a"], "label": pl.Series([values], dtype=dtype)})
         table.write_parquet(tmp_path / "b.parquet")
-        with pytest.raises(DataError, match="'label' holds several values a row"):
+        with pytest.raises(DataError, match="'label' has several values in a row"):
             read_labelled(tmp_path / "b.parquet")
     (tmp_path / "c.parquet").mkdir()
     with pytest.raises(DataError, match="cannot be read: Is a directory"):
@@ -80,49 +82,51 @@ def test_parquet_that_is_no_table_of_texts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "message"),
     [
         ("a.txt", b"", "unknown kind of file"),
         ("a.csv", b"", "is empty"),
         ("a.jsonl", b"", "is empty"),
         ("a.csv", b"text,label\n", "no rows"),
-        ("a.csv", b"words,kind\na,b\n", "no column 'text'; there is 'words', 'kind'"),
-        ("a.csv", b"text,label\na,b\nc\n", "row 3: fields: 1, where the header has 2"),
-        ("a.csv", b"text,label\na,b,c\n", "row 2: fields: 3, where the header has 2"),
+        ("a.csv", b"words,kind\na,b\n", "no column 'text'; the columns are 'words', 'kind'"),
+        ("a.csv", b"text,label\na,b\nc\n", "row 3: has 1 fields, but the header has 2"),
+        ("a.csv", b"text,label\na,b,c\n", "row 2: has 3 fields, but the header has 2"),
         ("a.csv", b'text,label\na,b\n"c"d,e\n', "row 3: ',' expected"),
         ("a.csv", b'text,label\na,b\n"c,e\n', "row 3: unexpected end"),
         ("a.csv", b"text,label\na,b\n\xff,c\n", "line 3: not UTF-8"),
         ("a.csv", b"text,label\na,b\nc,\n", "row 3: 'label' is empty"),
         ("a.csv", b"text,label\n \t,b\n", "row 2: 'text' is empty"),
-        ("a.jsonl", b'{"text": "a"}\n', "row 1: no 'label' in it; there is 'text'"),
+        ("a.jsonl", b'{"text": "a"}\n', "row 1: has no 'label'; the columns are 'text'"),
         ("a.jsonl", b'{"text": "a", "label": null}\n', "row 1: 'label' is missing"),
         ("a.jsonl", b'{"text": "a", "label": NaN}\n', "row 1: 'label' is missing"),
         ("a.jsonl", b'{"text": "a", "label": [1]}\n', "row 1: 'label' is not a single text"),
         ("a.jsonl", b'{"text": "\\ud800", "label": 1}\n', "row 1: 'text' holds half a character"),
         ("a.jsonl", b'{"text": "a", "label": 1}\n{"text"}\n', "row 2: not JSON"),
         ("a.jsonl", b"[" * 100_000, "row 1: not JSON"),
-        ("a.jsonl", b"3\n", "row 1: not an object"),
-        ("a.parquet", b"PAR1", "not a parquet file"),
-        ("a.csv", b"text;label\ngood;pos\n", "its header is one field with a semicolon in it"),
-        ("a.csv", b"text\tlabel\ngood\tpos\n", "its header is one field with a tab in it"),
-        ("a.csv", b"text,label\rgood,pos\rbad,neg\r", "row 1: a line end that is neither"),
+        ("a.jsonl", b"3\n", "row 1: not a JSON object"),
+        ("a.parquet", b"PAR1", "not a valid parquet file"),
+        ("a.csv", b"text;label\ngood;pos\n", "the header is one field that contains semicolons"),
+        ("a.csv", b"text\tlabel\ngood\tpos\n", "the header is one field that contains tabs"),
+        ("a.csv", b"text,label\rgood,pos\rbad,neg\r", "row 1: a line ends with CR"),
         (
             "a.tsv",
             b'text\tlabel\n"a b\tx\nc\ty\nd"\tx\n',
-            "row 2: a field that begins with a quote",
+            "row 2: a field starts with a quote",
         ),
     ],
 )
-def test_what_cannot_be_used_is_named(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+def test_a_faulty_file_is_an_error_with_its_row(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
     path = write(tmp_path / name, content)
     with pytest.raises(DataError) as caught:
         read_labelled(path)
     assert str(caught.value).startswith(str(path))
-    assert says in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_labelled(tmp_path / "none.parquet")
     (tmp_path / "a.csv.gz").write_bytes(b"text,label\na,b\n")
@@ -141,7 +145,7 @@ def labelled(*pairs: tuple[str, str]) -> LabelledTexts:
     return LabelledTexts(Path("a.csv"), texts, labels, range(2, len(texts) + 2))
 
 
-def test_split_is_stratified_and_repeatable() -> None:
+def test_a_split_is_stratified_and_repeatable() -> None:
     rows = labelled(
         *((f"a{n}", "a") for n in range(80)), *((f"b{n}", "b") for n in range(20)), ("c", "c")
     )
@@ -157,7 +161,7 @@ def test_split_is_stratified_and_repeatable() -> None:
     assert aside.where(0) == f"a.csv, row {rows.texts.index(aside.texts[0]) + 2}"
 
 
-def test_split_leaves_repeated_texts_together() -> None:
+def test_a_split_keeps_equal_texts_together() -> None:
     rows = labelled(*[("same", "a")] * 9, ("one", "a"), *((f"b{n}", "b") for n in range(5)))
     rest, aside = stratified_split(rows, 0.2, seed=0)
     assert count_shared_texts(aside, rest) == 0
@@ -172,6 +176,6 @@ def test_split_leaves_repeated_texts_together() -> None:
             stratified_split(labelled(*few), 0.2, seed=0)
 
 
-def test_an_unknown_label_names_its_row() -> None:
+def test_an_unknown_label_is_an_error_with_its_row() -> None:
     with pytest.raises(DataError, match=r"a\.csv, row 3: unknown label 'z'.* a, b"):
         label_ids(labelled(("x", "a"), ("y", "z")), ["a", "b"])

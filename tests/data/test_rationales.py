@@ -1,4 +1,4 @@
-"""What people marked, read in its several forms, and how rankings are scored by it."""
+"""Rationales in their several forms, and their alignment with tokens."""
 
 import json
 import math
@@ -7,34 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heed.model.data.rationales import (
-    average_precision,
-    has_rationales,
-    precision_at_k,
-    read_rationales,
-)
+from heed.model.data.rationales import has_rationales, read_rationales
 from heed.model.errors import DataError
 
 
-def test_precision_of_a_ranking_by_hand() -> None:
-    marks = np.array([True, False, True, False])
-    assert average_precision(np.array([4.0, 3, 2, 1]), marks) == pytest.approx((1 + 2 / 3) / 2)
-    assert precision_at_k(np.array([4.0, 3, 2, 1]), marks) == 0.5
-    assert average_precision(np.array([4.0, 1, 3, 2]), marks) == 1
-
-
-def test_tokens_are_summed_into_the_words_that_people_marked(tmp_path: Path) -> None:
+def test_token_scores_are_summed_by_word_and_unread_words_are_left_out(tmp_path: Path) -> None:
     row = {"label": "x", "tokens": ["do", "n't", "go"], "rationale": [0, 1, 0]}
-    data = tmp_path / "marked.jsonl"
+    data = tmp_path / "rationales.jsonl"
     data.write_text(json.dumps(row) + "\n", encoding="utf-8")
     rows, (text,) = read_rationales(data)
     assert (rows.texts, rows.labels, list(rows.rows)) == (["do n't go"], ["x"], [1])
     tokens = [(0, 2), (3, 4), (4, 6), (7, 9)]
-    marks = text.align(tokens, [])
-    assert marks.sums(np.array([1.0, 2, 4, 8])).tolist() == [1, 6, 8]
-    assert marks.marked.tolist() == [False, True, False]
-    cut = text.align(tokens[:3], [])
-    assert cut.marked.tolist() == [False, True], "what was not read is not judged"
+    rationale = text.align(tokens, [])
+    assert rationale.sum_by_word(np.array([1.0, 2, 4, 8])).tolist() == [1, 6, 8]
+    assert rationale.is_rationale.tolist() == [False, True, False]
+    truncated = text.align(tokens[:3], [])
+    assert truncated.is_rationale.tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -50,10 +38,10 @@ def test_tokens_are_summed_into_the_words_that_people_marked(tmp_path: Path) -> 
         ({"text": "a bad film", "spans": [[3, 5]]}, [0, 1, 0]),
     ],
 )
-def test_marks_come_in_several_forms(
+def test_rationales_are_read_in_every_form(
     tmp_path: Path, row: dict[str, object], values: list[float]
 ) -> None:
-    data = tmp_path / "marked.jsonl"
+    data = tmp_path / "rationales.jsonl"
     data.write_text(json.dumps(row | {"label": 1}) + "\n", encoding="utf-8")
     assert has_rationales(data)
     _, (text,) = read_rationales(data)
@@ -71,19 +59,23 @@ def test_marks_come_in_several_forms(
         {"text": "a bad film", "rationale": ["x", 1, 0]},
         {"text": "a bad film", "rationale": [0, math.nan, 0]},
         {"text": "a bad film", "spans": [[3]]},
+        {"text": "a bad film", "spans": [[0, math.inf]]},
+        {"text": "bad", "rationale": [1], "token_sentiment": [math.nan], "label": "negative"},
         {"text": None, "spans": [[0, 1]]},
         {"rationale": [0, 1, 0]},
     ],
 )
-def test_marks_that_do_not_fit_are_named(tmp_path: Path, row: dict[str, object]) -> None:
-    data = tmp_path / "marked.jsonl"
-    data.write_text(json.dumps(row | {"label": "x"}) + "\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"marked\.jsonl, row 1: its marks"):
+def test_an_invalid_rationale_is_an_error_with_its_row(
+    tmp_path: Path, row: dict[str, object]
+) -> None:
+    data = tmp_path / "rationales.jsonl"
+    data.write_text(json.dumps({"label": "x"} | row) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"rationales\.jsonl, row 1: its rationale is not valid"):
         read_rationales(data)
 
 
 @pytest.mark.parametrize(
-    ("row", "says"),
+    ("row", "message"),
     [
         ({"text": ["a"], "spans": []}, "'text' is not a single text"),
         ({"text": "a \ud800", "spans": []}, "'text' holds half a character"),
@@ -91,12 +83,12 @@ def test_marks_that_do_not_fit_are_named(tmp_path: Path, row: dict[str, object])
         ({"tokens": ["a", "\ud800"], "rationale": [1, 0]}, "'tokens' holds half a character"),
     ],
 )
-def test_texts_are_read_as_those_without_marks(
-    tmp_path: Path, row: dict[str, object], says: str
+def test_texts_and_labels_are_checked_as_in_other_files(
+    tmp_path: Path, row: dict[str, object], message: str
 ) -> None:
-    data = tmp_path / "marked.jsonl"
+    data = tmp_path / "rationales.jsonl"
     data.write_text(json.dumps({"label": "x"} | row) + "\n", encoding="utf-8")
-    with pytest.raises(DataError, match=rf"marked\.jsonl, row 1: {says}"):
+    with pytest.raises(DataError, match=rf"rationales\.jsonl, row 1: {message}"):
         read_rationales(data)
     data.write_text('{"text": "a", "spans": [], "label": true}\n', encoding="utf-8")
     assert read_rationales(data)[0].labels == ["true"]
@@ -108,8 +100,8 @@ def test_rows_without_a_label_are_left_out(tmp_path: Path) -> None:
         {"text": "bad", "label": "very negative", "binary": "negative", "rationale": [1],
          "token_sentiment": [0]},
     ]  # fmt: skip
-    data = tmp_path / "marked.jsonl"
+    data = tmp_path / "rationales.jsonl"
     data.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     rows, texts = read_rationales(data)
     assert (rows.labels, list(rows.rows)) == (["negative"], [2])
-    assert texts[0].polarity.tolist() == [2], "a negative word speaks for the label negative"
+    assert texts[0].polarity.tolist() == [2], "a negative word supports the label negative"
