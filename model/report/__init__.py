@@ -1,0 +1,1 @@
+"""Render answers, scores and comparisons for the terminal, HTML and Markdown."""

@@ -1,4 +1,4 @@
-"""The plots of the report page, as SVG that takes its colours and font from the page."""
+"""Draw the plots of the report as SVG that inherits its colours and font from the page."""
 
 import io
 import re
@@ -19,27 +19,27 @@ from heed.model.metrics.classification import CalibrationBin
 
 Floats = NDArray[np.float64]
 
-INK, FAINT, MAIN, ERROR = "#000001", "#000002", "#000003", "#000004"
-COLOURS = {INK: "ink", FAINT: "line", MAIN: "main", ERROR: "error"}
-"""Stand-ins for the page's CSS variables, which differ between its light and its dark theme."""
+INK, GRID, MAIN, ERROR = "#000001", "#000002", "#000003", "#000004"
+COLOURS = {INK: "ink", GRID: "line", MAIN: "main", ERROR: "error"}
+"""Placeholder colours, replaced by CSS variables that depend on the theme of the page."""
 SERIES = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"]
-"""Told apart by the colour-blind, on light and dark (Okabe and Ito 2008)."""
+"""Colours that are distinct for the colour-blind, on light and dark (Okabe and Ito 2008)."""
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
-    "svg.hashsalt": "heed",  # equal plots, equal bytes
+    "svg.hashsalt": "heed",  # equal plots have equal bytes
     "font.size": 9,
     "text.color": INK,
     "axes.labelcolor": INK,
-    "axes.edgecolor": FAINT,
+    "axes.edgecolor": GRID,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.grid": True,
-    "grid.color": FAINT,
+    "grid.color": GRID,
     "grid.linewidth": 0.6,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
+    "xtick.color": GRID,
+    "ytick.color": GRID,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "legend.frameon": False,
@@ -48,26 +48,26 @@ STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def _drawn(into: list[str], width: float = 4.6, height: float = 3.2) -> Iterator[Figure]:
-    """A figure to draw on; its SVG is put `into` the list at the end."""
+def _figure(svgs: list[str], width: float = 4.6, height: float = 3.2) -> Iterator[Figure]:
+    """Yield a figure to draw on, then append its SVG to `svgs`."""
     with mpl.rc_context(STYLE):
         figure = Figure((width, height), layout="constrained")
         yield figure
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]  # no XML declaration inside HTML
+    svg = svg[svg.index("<svg") :]  # HTML must not contain an XML declaration
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
-    for stand_in, name in COLOURS.items():
-        svg = svg.replace(stand_in, f"var(--{name})")
-    into.append(svg)
+    for placeholder, name in COLOURS.items():
+        svg = svg.replace(placeholder, f"var(--{name})")
+    svgs.append(svg)
 
 
 def reliability_diagram(bins: Sequence[CalibrationBin]) -> str:
-    """Accuracy against confidence a bin, with the number of rows below."""
-    svg: list[str] = []
-    with _drawn(svg, height=3.6) as figure:
+    """Plot accuracy against confidence for each bin, and the number of rows below."""
+    svgs: list[str] = []
+    with _figure(svgs, height=3.6) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         middle = [(each.low + each.high) / 2 for each in bins]
         width = (bins[0].high - bins[0].low) * 0.9
@@ -85,14 +85,14 @@ def reliability_diagram(bins: Sequence[CalibrationBin]) -> str:
         upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
         upper.legend(loc="upper left")
         lower.bar(middle, [each.n for each in bins], width, color=MAIN)
-        lower.set(xlabel="probability of the label given", ylabel="rows")
-    return svg[0]
+        lower.set(xlabel="probability of the predicted label", ylabel="rows")
+    return svgs[0]
 
 
 def confidence_histogram(confidence: Floats, right: NDArray[np.bool_]) -> str:
-    """How sure the answers were, right ones and wrong ones stacked."""
-    svg: list[str] = []
-    with _drawn(svg) as figure:
+    """Plot the histogram of the highest probabilities; right and wrong answers are stacked."""
+    svgs: list[str] = []
+    with _figure(svgs) as figure:
         axes = figure.subplots()
         axes.hist(
             [confidence[right], confidence[~right]],
@@ -101,24 +101,24 @@ def confidence_histogram(confidence: Floats, right: NDArray[np.bool_]) -> str:
             color=[MAIN, ERROR],
             label=["right", "wrong"],
         )
-        axes.set(xlim=(0, 1), xlabel="probability of the label given", ylabel="rows")
+        axes.set(xlim=(0, 1), xlabel="probability of the predicted label", ylabel="rows")
         axes.legend(loc="upper left")
-    return svg[0]
+    return svgs[0]
 
 
 def risk_coverage_curve(
     confidence: Floats, right: NDArray[np.bool_], min_confidence: float | None
 ) -> str:
-    """Share of errors among the surest answers, against how many are answered."""
+    """Plot the share of errors against the share of texts with the highest probabilities."""
     order = np.argsort(-confidence, kind="stable")
     answered = np.arange(1, len(order) + 1)
     risk = np.cumsum(~right[order]) / answered
     shown = np.unique(np.linspace(0, len(order) - 1, 400).astype(int))
-    svg: list[str] = []
-    with _drawn(svg) as figure:
+    svgs: list[str] = []
+    with _figure(svgs) as figure:
         axes = figure.subplots()
         axes.plot(answered[shown] / len(order), risk[shown], color=MAIN)
-        axes.set(xlim=(0, 1), xlabel="share of texts answered", ylabel="share of errors")
+        axes.set(xlim=(0, 1), xlabel="coverage", ylabel="share of errors")
         axes.set_ylim(bottom=0)
         if min_confidence is not None:
             coverage = float((confidence >= min_confidence).mean())
@@ -129,34 +129,34 @@ def risk_coverage_curve(
                 xycoords=("data", "axes fraction"),
                 va="top",
             )
-    return svg[0]
+    return svgs[0]
 
 
 def deletion_curves(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Comprehensiveness and sufficiency of each method, against the share of tokens."""
-    svg: list[str] = []
-    with _drawn(svg, width=9.4, height=3.6) as figure:
+    """Plot comprehensiveness and sufficiency of each method against the share of tokens."""
+    svgs: list[str] = []
+    with _figure(svgs, width=9.4, height=3.6) as figure:
         axes: Sequence[Axes] = figure.subplots(1, 2)
-        for left, measure in zip(axes, ("comprehensiveness", "sufficiency"), strict=True):
-            for place, (method, row) in enumerate(rows.items()):
-                chance = method == "random"
-                left.plot(
+        for plot, measure in zip(axes, ("comprehensiveness", "sufficiency"), strict=True):
+            for index, (method, row) in enumerate(rows.items()):
+                is_baseline = method == "random"
+                plot.plot(
                     [share * 100 for share in DELETION_SHARES],
                     [row[f"{measure}_{share:.0%}"] for share in DELETION_SHARES],
-                    ":" if chance else "o-",
-                    color=INK if chance else SERIES[(place - 1) % len(SERIES)],
+                    ":" if is_baseline else "o-",
+                    color=INK if is_baseline else SERIES[(index - 1) % len(SERIES)],
                     markersize=3.5,
                     label=method,
                 )
             verb = "deleted" if measure == "comprehensiveness" else "kept"
-            left.set(xlabel=f"% of the tokens {verb}", ylabel="fall of the probability")
-            left.set_title(measure, fontsize=9, loc="left")
+            plot.set(xlabel=f"% of the tokens {verb}", ylabel="fall of the probability")
+            plot.set_title(measure, fontsize=9, loc="left")
         axes[0].legend()
-    return svg[0]
+    return svgs[0]
 
 
 def confusion_image(confusion: Sequence[Sequence[int]]) -> bytes:
-    """A PNG with a pixel for each pair of labels, as opaque as the share of its row."""
+    """Draw a PNG with one pixel for each pair of labels. Its opacity is the share of the row."""
     counts = np.array(confusion, dtype=np.float64)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     pixels = np.zeros((*share.shape, 4))

@@ -1,13 +1,14 @@
-"""The reasons of an answer to look at: shaded words in the terminal and in an HTML file.
+"""Render answers for people: shaded words in the terminal and in an HTML file.
 
-Both take a text and its answer, as `model.answer` makes it. Words are shaded by contribution where
-the answer has contributions, else by attention. Blue raised the score, orange lowered it: these
-stay apart for every kind of colour blindness, and the sign stands in text as well.
+Words are shaded by contribution if the answer has contributions, else by attention. Blue raises the
+score and orange lowers it, which is distinct for every kind of colour blindness. The sign is also
+written as text.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from string import Template
 from typing import Any
 
 from rich.style import Style
@@ -15,56 +16,72 @@ from rich.text import Text
 
 from heed.model.report.segments import Segment, split_segments
 
-FAINT = 0.06
-"""Of the strongest word's shade; words below it stay as they are."""
-STRONGEST = 6
-"""Words that are named with their numbers."""
+MIN_SHADE = 0.06
+"""Words below this share of the greatest weight are not shaded."""
+MAX_WORDS = 6
+"""Maximum number of words in the summary."""
+MIN_WEIGHT = 0.0005
+"""The summary leaves out words with a smaller weight, which would be printed as 0.000."""
 MAX_LABELS = 5
-"""Labels whose probability is shown."""
+"""Maximum number of labels whose probability is shown."""
 
-_SHADES = {"looked": (63, 191, 155), "for": (110, 175, 245), "against": (245, 165, 85)}  # RGB
-_WHITE = 245
-_OBEYED = {code: 0x2400 + code for code in range(32) if code not in b"\n\t"} | {
+SHADES = {"attention": (63, 191, 155), "for": (110, 175, 245), "against": (245, 165, 85)}  # RGB
+WHITE = 245
+"""RGB value that the shade fades to for small weights."""
+VISIBLE_CONTROLS = {code: 0x2400 + code for code in range(32) if code not in b"\n\t"} | {
     0x7F: 0x2421,
     **dict.fromkeys([*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD),
 }
-"""What a terminal would obey (escapes, changes of direction), and what is shown instead."""
+"""Replaces control characters that a terminal would execute: escapes and changes of direction."""
 
 
 def to_terminal(text: str, answer: Mapping[str, Any]) -> Text:
-    """Label, probabilities, the shaded text and its strongest words, each on lines of their own.
+    """Render label, probabilities, the shaded text and a summary of the words, line by line.
 
-    Without colour the strongest words and their numbers still tell the reasons.
+    The summary contains the numbers, so the output is complete without colour.
     """
-    shown = Text()
-    shown.append(_printable(_verdict(answer)), style="bold")
-    shown.append("   " + _printable(_probabilities(answer)) + "\n")
+    output = Text()
+    output.append(printable(_label(answer)), style="bold")
+    output.append("   " + printable(_probabilities(answer)) + "\n")
     if "tokens" not in answer:
-        return shown
-    cut = split_segments(text, answer["tokens"])
-    most = _strongest_weight(cut)
-    for piece in cut:
-        style = _style(piece, most) if piece.attention is not None else ""
-        if piece is cut[-1] and piece.attention is None and answer["truncated"]:
+        return output
+    segments = split_segments(text, answer["tokens"])
+    greatest = _greatest_weight(segments)
+    for segment in segments:
+        style = _style(segment, greatest) if segment.attention is not None else ""
+        if segment is segments[-1] and segment.attention is None and answer["truncated"]:
             style = "dim"
-        shown.append(_printable(text[piece.start : piece.end]), style=style)
-    shown.append(f"\n{_printable(_reasons(text, cut, answer))}\n", style="dim")
+        output.append(printable(text[segment.start : segment.end]), style=style)
+    output.append(f"\n{printable(_summary(text, segments, answer))}\n", style="dim")
     if answer["truncated"]:
-        shown.append("The end of the text was not read.\n", style="dim")
-    return shown
+        output.append("The end of the text was not read.\n", style="dim")
+    return output
 
 
 def to_html(texts: Sequence[str], answers: Sequence[Mapping[str, Any]], title: str = "Heed") -> str:
-    """One self-contained page with an article for each text: no script, nothing from elsewhere."""
-    head = [
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(title)}</title>",
-        f"<style>\n{files(__package__).joinpath('shading.css').read_text('utf-8')}</style>",
-        f"</head>\n<body>\n<main>\n<h1>{escape(title)}</h1>",
-    ]
-    body = [_article(text, answer) for text, answer in zip(texts, answers, strict=True)]
-    return "\n".join([*head, *body, "</main>\n</body>\n</html>\n"])
+    """Render one self-contained HTML page, without scripts, with an article for each text."""
+    articles = [_article(text, answer) for text, answer in zip(texts, answers, strict=True)]
+    body = "\n".join([f"<h1>{escape(title)}</h1>", *articles])
+    return html_page(title, body, ["shading.css"])
+
+
+def html_page(title: str, body: str, styles: Sequence[str]) -> str:
+    """Fill the page template.
+
+    Args:
+        title: plain text.
+        body: HTML.
+        styles: names of the CSS files to include.
+    """
+    style = "".join(read_resource(name) for name in styles)
+    return Template(read_resource("page.html")).substitute(
+        title=escape(title), style=style, body=body
+    )
+
+
+def read_resource(name: str) -> str:
+    """Return the content of a template or style sheet of this package."""
+    return (files(__package__) / name).read_text("utf-8")
 
 
 def _article(text: str, answer: Mapping[str, Any]) -> str:
@@ -72,59 +89,61 @@ def _article(text: str, answer: Mapping[str, Any]) -> str:
         f'<li style="--share:{share:.4f}"><bdi>{escape(label)}</bdi> <span>{share:.1%}</span></li>'
         for label, share in list(answer["probabilities"].items())[:MAX_LABELS]
     )
-    parts = [f"<h2><bdi>{escape(_verdict(answer))}</bdi></h2>", f"<ul>{bars}</ul>"]
+    parts = [f"<h2><bdi>{escape(_label(answer))}</bdi></h2>", f"<ul>{bars}</ul>"]
     parts.append(f'<p class="text" dir="auto">{to_html_text(text, answer)}</p>')
     if "tokens" in answer:
-        cut = split_segments(text, answer["tokens"])
-        parts.append(f"<p>{_reasons(text, cut, answer, _isolated)}</p>")
+        segments = split_segments(text, answer["tokens"])
+        parts.append(f"<p>{_summary(text, segments, answer, _isolate)}</p>")
     if answer["truncated"]:
         parts.append("<p>The grey end of the text was not read.</p>")
     return "<article>\n" + "\n".join(parts) + "\n</article>"
 
 
 def to_html_text(text: str, answer: Mapping[str, Any]) -> str:
-    """The text as HTML, each word a `<mark>` with its numbers; `shading.css` colours them."""
+    """Render the text as HTML: each word is a `<mark>` with its numbers, for `shading.css`."""
     if "tokens" not in answer:
         return escape(text)
-    cut = split_segments(text, answer["tokens"])
-    most = _strongest_weight(cut)
-    unread = answer["truncated"] and cut[-1].attention is None
-    words = "".join(_mark(text, piece, most) for piece in (cut[:-1] if unread else cut))
-    if unread:
-        words += f'<span class="unread">{escape(text[cut[-1].start :])}</span>'
+    segments = split_segments(text, answer["tokens"])
+    greatest = _greatest_weight(segments)
+    truncated = answer["truncated"] and segments[-1].attention is None
+    words = "".join(
+        _mark(text, segment, greatest) for segment in (segments[:-1] if truncated else segments)
+    )
+    if truncated:
+        words += f'<span class="truncated">{escape(text[segments[-1].start :])}</span>'
     return words
 
 
-def _mark(text: str, piece: Segment, most: float) -> str:
-    word = escape(text[piece.start : piece.end])
-    if piece.attention is None:
+def _mark(text: str, segment: Segment, greatest: float) -> str:
+    word = escape(text[segment.start : segment.end])
+    if segment.attention is None:
         return word
-    share = abs(piece.weight) / most if most else 0.0
-    numbers = f"attention {piece.attention:.3f}"
+    share = abs(segment.weight) / greatest if greatest else 0.0
+    numbers = f"attention {segment.attention:.3f}"
     sign = ""
-    if piece.contribution is not None:
-        numbers += f", contribution {_signed(piece.contribution)}"
-        if share >= FAINT:
-            sign = f' data-sign="{_signed(piece.contribution)[0]}"'
+    if segment.contribution is not None:
+        numbers += f", contribution {_signed(segment.contribution)}"
+        if share >= MIN_SHADE:
+            sign = f' data-sign="{_signed(segment.contribution)[0]}"'
     style = f"--share:{share:.3f}"
-    return f'<mark class="{piece.kind}" style="{style}" title="{numbers}"{sign}>{word}</mark>'
+    return f'<mark class="{segment.kind}" style="{style}" title="{numbers}"{sign}>{word}</mark>'
 
 
-def _style(piece: Segment, most: float) -> Style | str:
-    share = abs(piece.weight) / most if most else 0.0
-    if share < FAINT:
+def _style(segment: Segment, greatest: float) -> Style | str:
+    share = abs(segment.weight) / greatest if greatest else 0.0
+    if share < MIN_SHADE:
         return ""
-    red, green, blue = (round(_WHITE + (full - _WHITE) * share) for full in _SHADES[piece.kind])
-    # Ink of its own, so that it can be read on a dark terminal and on a light one.
+    red, green, blue = (round(WHITE + (full - WHITE) * share) for full in SHADES[segment.kind])
+    # The text colour is fixed too, so that it is readable in dark and light terminals.
     background = f"#{red:02x}{green:02x}{blue:02x}"
-    return Style(color="#101010", bgcolor=background, underline=piece.kind == "against" or None)
+    return Style(color="#101010", bgcolor=background, underline=segment.kind == "against" or None)
 
 
-def _strongest_weight(cut: Sequence[Segment]) -> float:
-    return max((abs(piece.weight) for piece in cut), default=0.0)
+def _greatest_weight(segments: Sequence[Segment]) -> float:
+    return max((abs(segment.weight) for segment in segments), default=0.0)
 
 
-def _verdict(answer: Mapping[str, Any]) -> str:
+def _label(answer: Mapping[str, Any]) -> str:
     return "not sure" if answer["label"] is None else str(answer["label"])
 
 
@@ -133,38 +152,39 @@ def _probabilities(answer: Mapping[str, Any]) -> str:
     return "  ".join(f"{label} {share:.1%}" for label, share in shown)
 
 
-def _reasons(
+def _summary(
     text: str,
-    cut: Sequence[Segment],
+    segments: Sequence[Segment],
     answer: Mapping[str, Any],
     quote: Callable[[str], str] = lambda words: words,
 ) -> str:
-    """The strongest words with their numbers; `quote` writes what is the person's own."""
-    words = [piece for piece in cut if piece.attention is not None and abs(piece.weight) >= 0.0005]
-    strongest = sorted(words, key=lambda piece: -abs(piece.weight))[:STRONGEST]
+    """Name the words with the greatest weights; `quote` formats what the user wrote."""
+    words = [s for s in segments if s.attention is not None and abs(s.weight) >= MIN_WEIGHT]
+    greatest = sorted(words, key=lambda word: -abs(word.weight))[:MAX_WORDS]
     write = _signed if "explain_label" in answer else "{:.3f}".format
-    named = ", ".join(
-        f"{quote(text[word.start : word.end])} {write(word.weight)}" for word in strongest
+    listed = ", ".join(
+        f"{quote(text[word.start : word.end])} {write(word.weight)}" for word in greatest
     )
     if "explain_label" not in answer:
-        return f"Looked at most: {named}."
+        return f"Highest attention: {listed}."
     total = answer["logit"] - answer["bias"]
     return (
-        f"The score of “{quote(answer['explain_label'])}” was moved most by: {named or 'nothing'}. "
+        f"Largest contributions to “{quote(answer['explain_label'])}”: {listed or 'none'}. "
         f"Score {_signed(answer['logit'])} = bias {_signed(answer['bias'])} "
         f"and all words {_signed(total)}."
     )
 
 
-def _isolated(words: str) -> str:
-    """In HTML, whichever way they run, numbers beside them stay where they are."""
+def _isolate(words: str) -> str:
+    """Escape words for HTML, with a text direction of their own that leaves numbers in order."""
     return f"<bdi>{escape(words)}</bdi>"
 
 
 def _signed(value: float) -> str:
-    """A number with its sign, the minus as long as the plus."""
+    """Format a number with its sign; the minus sign is as wide as the plus sign."""
     return f"{value:+.3f}".replace("-", "−")
 
 
-def _printable(text: str) -> str:
-    return text.translate(_OBEYED)
+def printable(text: str) -> str:
+    """Replace control characters, so that a text cannot control the terminal."""
+    return text.translate(VISIBLE_CONTROLS)

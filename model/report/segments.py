@@ -1,14 +1,14 @@
-"""A text cut at the tokens of its answer, to be shaded piece by piece."""
+"""Split a text into segments at the tokens of its answer, for shading."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass
 class Segment:
-    """A part of a text: a word, with its numbers, or what stands between words, without."""
+    """A part of a text: a word with its numbers, or the text between words without numbers."""
 
     start: int
     end: int
@@ -17,22 +17,22 @@ class Segment:
 
     @property
     def weight(self) -> float:
-        """What it is shaded by: the contribution if there is one, else the attention."""
+        """The number that sets the shade: the contribution if there is one, else the attention."""
         return self.contribution if self.contribution is not None else self.attention or 0.0
 
     @property
-    def kind(self) -> str:
-        """`looked`, `for` or `against`."""
+    def kind(self) -> Literal["attention", "for", "against"]:
+        """The colour of the shade; `for` and `against` are the sign of the contribution."""
         if self.contribution is None:
-            return "looked"
+            return "attention"
         return "for" if self.contribution >= 0 else "against"
 
 
 def split_segments(text: str, tokens: Iterable[Mapping[str, Any]]) -> list[Segment]:
-    """Cut a text at its tokens; the pieces in order are the text, exactly.
+    """Split a text at its tokens. The segments, in order, are exactly the text.
 
-    Spans may coincide or overlap, where normalisation made one character several tokens: those
-    become one piece, and their numbers are summed.
+    Spans overlap where normalisation made several tokens of one character. Overlapping tokens
+    become one segment, and their numbers are summed.
     """
     words = [Segment(0, 0)]
     for token in sorted(tokens, key=lambda token: int(token["start"])):
@@ -49,8 +49,8 @@ def split_segments(text: str, tokens: Iterable[Mapping[str, Any]]) -> list[Segme
     words.append(Segment(len(text), len(text)))
     between = [Segment(left.end, right.start) for left, right in pairwise(words)]
     return [
-        piece
+        segment
         for pair in zip(words[:-1], between, strict=True)
-        for piece in pair
-        if piece.start < piece.end
+        for segment in pair
+        if segment.start < segment.end
     ]

@@ -1,4 +1,4 @@
-"""The report page: self-contained, escaped, and readable for few labels and for many."""
+"""The report page: self-contained and escaped, for few labels and for many."""
 
 import re
 from html.parser import HTMLParser
@@ -12,7 +12,7 @@ from heed.model.evaluation.run import Evaluation, evaluate_bundle
 from heed.model.inference.bundle import Bundle
 from heed.model.inference.classifier import OnnxClassifier
 from heed.model.metrics.classification import score_predictions
-from heed.model.report.page import report
+from heed.model.report.page import render_report
 from tests.support.command import heed
 from tests.support.texts import write_csv
 
@@ -20,7 +20,7 @@ VOID = {"meta", "img", "br", "use", "path"}
 
 
 class Balance(HTMLParser):
-    """Fails on a tag that is closed and was not open."""
+    """Fails on a closing tag without its opening tag."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,12 +36,12 @@ class Balance(HTMLParser):
 
 
 def check(page: str) -> None:
-    """The page is whole, and names no address that a browser would fetch."""
+    """Check that all tags are closed and that the page loads nothing from any address."""
     balance = Balance()
     balance.feed(page)
     assert balance.open == []
-    named = re.findall(r"""(?:src|href|url|@import)\s*[=(:]\s*["']?([^"')\s>]+)""", page)
-    assert all(address.startswith(("data:", "#")) for address in named), named
+    addresses = re.findall(r"""(?:src|href|url|@import)\s*[=(:]\s*["']?([^"')\s>]+)""", page)
+    assert all(address.startswith(("data:", "#")) for address in addresses), addresses
     assert "<script" not in page
 
 
@@ -51,16 +51,15 @@ def test_the_command_writes_one_page(trained: Path, test_csv: Path, tmp_path: Pa
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["index.html"]
     page = (tmp_path / "a" / "b" / "index.html").read_text(encoding="utf-8")
     check(page)
-    for part in ("macro-F1", "Probabilities", "What was taken for what", "leave one out"):
+    for part in ("macro-F1", "Probabilities", "Confusion matrix", "leave one out"):
         assert part in page
     assert page.count("<svg") == 4
 
 
-def test_a_text_is_shown_and_not_run(trained: Path, tmp_path: Path) -> None:
-    """A wrong answer's text, and its label, hold markup."""
+def test_markup_in_texts_and_labels_is_escaped(trained: Path, tmp_path: Path) -> None:
     text = "<script>alert('wonderful')</script> & <b>film</b>"
     data = write_csv(tmp_path / "x.csv", [(text, "negative"), (text + "!", "positive")])
-    page = report(evaluate_bundle(trained, data))
+    page = render_report(evaluate_bundle(trained, data))
     check(page)
     assert "&lt;" in page
     assert "&#x27;" in page
@@ -68,12 +67,15 @@ def test_a_text_is_shown_and_not_run(trained: Path, tmp_path: Path) -> None:
 
 
 def test_equal_data_give_equal_pages(trained: Path, test_csv: Path) -> None:
-    assert report(evaluate_bundle(trained, test_csv)) == report(evaluate_bundle(trained, test_csv))
+    pages = [render_report(evaluate_bundle(trained, test_csv)) for _ in range(2)]
+    assert pages[0] == pages[1]
 
 
 @pytest.mark.parametrize("classes", [2, 150])
-def test_a_confusion_matrix_of_any_size(trained: Path, classes: int, tmp_path: Path) -> None:
-    """The figures of a made-up classifier stand beside the texts of a real one."""
+def test_a_confusion_matrix_is_a_table_or_an_image(
+    trained: Path, classes: int, tmp_path: Path
+) -> None:
+    """Random probabilities, with the texts of a real classifier."""
     random = np.random.default_rng(0)
     probabilities = random.dirichlet(np.ones(classes), 400)
     truth = random.integers(0, classes, 400)
@@ -82,20 +84,20 @@ def test_a_confusion_matrix_of_any_size(trained: Path, classes: int, tmp_path: P
     texts = [f"A film number {number}" for number in range(400)]
     data = LabelledTexts(tmp_path / "x.csv", texts, [labels[t] for t in truth], range(400))
     classifier = OnnxClassifier(Bundle.load(trained))
-    page = report(Evaluation(classifier, data, truth, probabilities, scores, None))
+    page = render_report(Evaluation(classifier, data, truth, probabilities, scores, None))
     check(page)
     assert ("data:image/png" in page) == (classes == 150)
     assert "label &lt;1&gt;" in page
 
 
-def test_no_error_is_a_page_too(trained: Path, tmp_path: Path) -> None:
+def test_a_page_without_errors_is_complete(trained: Path, tmp_path: Path) -> None:
     data = write_csv(tmp_path / "x.csv", [("Wonderful, wonderful film", "positive")])
-    page = report(evaluate_bundle(trained, data))
+    page = render_report(evaluate_bundle(trained, data))
     check(page)
     assert "None." in page
 
 
-def test_a_folder_that_cannot_be_written_is_named(trained: Path, test_csv: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(trained: Path, test_csv: Path) -> None:
     done = heed("evaluate", trained, test_csv, "--report", test_csv, check=False)
     assert done.returncode == 2
     assert "cannot be written" in done.stderr

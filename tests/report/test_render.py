@@ -1,4 +1,4 @@
-"""The shaded text: every character as sent, every number as answered, and nothing obeyed."""
+"""The shaded text keeps every character and number, and cannot control page or terminal."""
 
 from html.parser import HTMLParser
 from typing import Any
@@ -19,8 +19,14 @@ def make_answer(**fields: Any) -> dict[str, Any]:
     spans = [(0, 3), (7, 11), (19, 23), (25, 27)]
     numbers = [(0.2, 0.5), (0.5, -1.25), (0.25, 1.0), (0.05, 0.01)]
     tokens = [
-        {"text": TEXT[a:b], "start": a, "end": b, "attention": weight, "contribution": part}
-        for (a, b), (weight, part) in zip(spans, numbers, strict=True)
+        {
+            "text": TEXT[a:b],
+            "start": a,
+            "end": b,
+            "attention": attention,
+            "contribution": contribution,
+        }
+        for (a, b), (attention, contribution) in zip(spans, numbers, strict=True)
     ]
     return {
         "label": "positive",
@@ -34,7 +40,7 @@ def make_answer(**fields: Any) -> dict[str, Any]:
 
 
 def by_attention(**fields: Any) -> dict[str, Any]:
-    """The same without contributions."""
+    """The same answer without contributions."""
     answer = make_answer(**fields)
     for name in ("explain_label", "logit", "bias"):
         del answer[name]
@@ -43,8 +49,8 @@ def by_attention(**fields: Any) -> dict[str, Any]:
     return answer
 
 
-class Marks(HTMLParser):
-    """The shaded text of a page, its marks, and every tag."""
+class Page(HTMLParser):
+    """Collects the shaded text of a page, its `<mark>` elements and its tags."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -66,15 +72,17 @@ class Marks(HTMLParser):
 
 
 @given(st.text(), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5))))
-def test_pieces_are_the_text_and_keep_every_number(text: str, spans: list[tuple[int, int]]) -> None:
+def test_segments_join_to_the_text_and_keep_every_number(
+    text: str, spans: list[tuple[int, int]]
+) -> None:
     inside = [(min(a, len(text)), min(a + size, len(text))) for a, size in spans]
     tokens = [
         {"start": a, "end": b, "attention": 0.5, "contribution": -1.0} for a, b in inside if a < b
     ]
-    cut = split_segments(text, tokens)
-    assert "".join(text[piece.start : piece.end] for piece in cut) == text
-    assert sum(piece.attention or 0 for piece in cut) == 0.5 * len(tokens)
-    assert sum(piece.contribution or 0 for piece in cut) == -1.0 * len(tokens)
+    segments = split_segments(text, tokens)
+    assert "".join(text[segment.start : segment.end] for segment in segments) == text
+    assert sum(segment.attention or 0 for segment in segments) == 0.5 * len(tokens)
+    assert sum(segment.contribution or 0 for segment in segments) == -1.0 * len(tokens)
 
 
 def test_spans_that_coincide_become_one_word() -> None:
@@ -86,9 +94,9 @@ def test_spans_that_coincide_become_one_word() -> None:
     assert (word.start, word.end, word.attention, word.contribution) == (2, 3, 0.75, -2.0)
 
 
-def test_html_holds_the_text_and_nothing_that_runs() -> None:
+def test_html_contains_the_text_and_no_active_content() -> None:
     page = to_html([TEXT, TEXT], [make_answer(), by_attention()], title="A & B")
-    read = Marks(page)
+    read = Page(page)
     assert read.text == TEXT + TEXT
     assert not read.tags & {"b", "script", "link", "img", "iframe"}
     assert "http" not in page
@@ -97,7 +105,7 @@ def test_html_holds_the_text_and_nothing_that_runs() -> None:
 
 
 def test_html_shades_by_contribution_with_its_sign() -> None:
-    marks = Marks(to_html([TEXT], [make_answer()])).marks
+    marks = Page(to_html([TEXT], [make_answer()])).marks
     assert [mark["class"] for mark in marks] == ["for", "against", "for", "for"]
     assert [mark.get("data-sign") for mark in marks] == ["+", "−", "+", None]
     assert [mark["style"] for mark in marks] == [
@@ -110,15 +118,15 @@ def test_html_shades_by_contribution_with_its_sign() -> None:
 
 
 def test_html_shades_by_attention_without_a_sign() -> None:
-    marks = Marks(to_html([TEXT], [by_attention()])).marks
-    assert {mark["class"] for mark in marks} == {"looked"}
+    marks = Page(to_html([TEXT], [by_attention()])).marks
+    assert {mark["class"] for mark in marks} == {"attention"}
     assert marks[0]["style"] == "--share:0.400"
     assert "data-sign" not in marks[0]
 
 
-def test_what_was_not_read_is_said() -> None:
+def test_a_truncated_end_is_shown_as_not_read() -> None:
     answer = make_answer(truncated=True)
-    assert '<span class="unread"> and the rest</span>' in to_html(
+    assert '<span class="truncated"> and the rest</span>' in to_html(
         [TEXT + " and the rest"], [answer]
     )
     assert "not read" in to_html([TEXT], [answer])
@@ -142,7 +150,7 @@ def test_terminal_colours_words_by_their_sign() -> None:
     assert "👍🏽" not in styles
 
 
-def test_terminal_obeys_no_text() -> None:
+def test_a_text_cannot_control_the_terminal() -> None:
     text = "a\x1b[31mred\x07 \u202eturned\x9b2J"
     answer = make_answer(tokens=[{"start": 0, "end": 1, "attention": 1.0, "contribution": 1.0}])
     console = Console(width=200, color_system=None, force_terminal=False)
@@ -151,18 +159,18 @@ def test_terminal_obeys_no_text() -> None:
     assert "a␛[31mred␇ \ufffdturned\ufffd2J" in capture.get()
 
 
-def test_no_reasons_and_no_label() -> None:
+def test_an_answer_without_tokens_and_label() -> None:
     answer = {"label": None, "probabilities": {"a": 0.6, "b": 0.4}, "truncated": False}
     assert to_terminal(TEXT, answer).plain == "not sure   a 60.0%  b 40.0%\n"
-    read = Marks(to_html([TEXT], [answer]))
+    read = Page(to_html([TEXT], [answer]))
     assert (read.text, read.marks) == (TEXT, [])
 
 
-def test_words_that_run_to_the_left_keep_their_numbers_beside_them() -> None:
+def test_words_written_right_to_left_keep_their_numbers() -> None:
     text = "dull مرحبا"
     tokens = [
-        {"text": text[a:b], "start": a, "end": b, "attention": 0.5, "contribution": part}
-        for (a, b), part in (((0, 4), -1.0), ((5, 9), 0.5), ((9, 10), 0.0001))
+        {"text": text[a:b], "start": a, "end": b, "attention": 0.5, "contribution": contribution}
+        for (a, b), contribution in (((0, 4), -1.0), ((5, 9), 0.5), ((9, 10), 0.0001))
     ]
     page = to_html([text], [make_answer(tokens=tokens)])
-    assert "moved most by: <bdi>dull</bdi> −1.000, <bdi>مرحب</bdi> +0.500. Score" in page
+    assert "</bdi>”: <bdi>dull</bdi> −1.000, <bdi>مرحب</bdi> +0.500. Score" in page
