@@ -89,7 +89,11 @@ class Bundle:
         Raises:
             BundleError: a file is missing, damaged or does not fit the others.
         """
-        if not _is_bundle(path) and (bundles := _bundles_in(path)):
+        try:
+            bundles = [] if _is_bundle(path) else _bundles_in(path)
+        except OSError as error:
+            raise _cannot_read(error) from error
+        if bundles:
             raise BundleError(
                 f"{path}: is a folder of bundles, not a bundle; name one of them, such as "
                 f"{bundles[0]}"
@@ -130,9 +134,7 @@ def find_bundles(path: Path) -> dict[str, Bundle]:
             raise BundleError(f"{path}: no such folder; name a bundle or a folder of bundles")
         folders = [path] if _is_bundle(path) else _bundles_in(path)
     except OSError as error:
-        raise BundleError(
-            f"{error.filename}: cannot be read: {error.strerror}; check its permissions"
-        ) from error
+        raise _cannot_read(error) from error
     if not folders:
         raise BundleError(
             f"{path}: contains no bundle; make one with `heed train DATA --out {path}/NAME`"
@@ -226,6 +228,12 @@ def check_free(path: Path, *, force: bool) -> None:
         raise DataError(
             f"{path}: a bundle already exists there; choose another --out, or add --force"
         )
+
+
+def _cannot_read(error: OSError) -> BundleError:
+    return BundleError(
+        f"{error.filename}: cannot be read: {error.strerror}; check the path and its permissions"
+    )
 
 
 def _is_bundle(path: Path) -> bool:

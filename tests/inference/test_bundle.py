@@ -74,6 +74,12 @@ def test_a_missing_file_is_an_error(copy: Path, name: str) -> None:
     assert f"{name}: cannot be read" in error_of(copy)
 
 
+def test_a_path_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for path in (tmp_path / ("a" * 300), tmp_path / "loop", tmp_path / "none"):
+        assert "cannot be read" in error_of(path)
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
 def test_a_changed_byte_is_an_error(copy: Path, name: str) -> None:
     content = bytearray((copy / name).read_bytes())
