@@ -42,7 +42,7 @@ def load_network(folder: Path, bundle: Bundle) -> ServedNetwork:
     tokenizer = checkpoint.tokenizer().to_json()
     if job["labels"] != bundle.config.labels or tokenizer != bundle.tokenizer.to_json():
         raise DataError(
-            f"{folder}: its labels or its tokenizer differ from those of {bundle.path}; name the "
+            f"{folder}: its labels or its tokenizer are not those of {bundle.path}; name the "
             "checkpoint folder of this bundle's training"
         )
     network = checkpoint.network()
@@ -53,7 +53,7 @@ def load_network(folder: Path, bundle: Bundle) -> ServedNetwork:
         if max_difference(shipped, OnnxClassifier(bundle), [PROBE_TEXT]) <= TOLERANCE:
             return shipped
     raise DataError(
-        f"{folder}: its weights differ from those of {bundle.path}; name the checkpoint folder of "
+        f"{folder}: its weights are not those of {bundle.path}; name the checkpoint folder of "
         "this bundle's training"
     )
 

@@ -84,7 +84,7 @@ def _figures(scores: ClassificationScores) -> str:
     if scores.min_confidence is not None:
         figures[f"coverage at {scores.min_confidence:.2f}"] = f"{scores.coverage:.1%}"
         if scores.covered_accuracy is not None:
-            figures["accuracy of the covered rows"] = f"{scores.covered_accuracy:.4f}"
+            figures["covered accuracy"] = f"{scores.covered_accuracy:.4f}"
     return "".join(
         f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in figures.items()
     )
@@ -155,7 +155,8 @@ def _errors(evaluation: Evaluation) -> str:
         predicted, probability = next(iter(answer["probabilities"].items()))
         articles.append(
             f"<article><p>Row {data.rows[index]} is <b>{escape(data.labels[index])}</b>, "
-            f"predicted <b>{escape(predicted)}</b> with {probability:.3f}</p>"
+            f"predicted as "
+            f"<b>{escape(predicted)}</b> with probability {probability:.3f}</p>"
             f'<p class="text" dir="auto">{to_html_text(text, answer)}</p></article>'
         )
     return (
