@@ -118,4 +118,4 @@ def test_a_folder_that_is_no_bundle_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_of_bundles_is_told_from_one(trained: Path) -> None:
     done = heed("classify", trained.parent, "fine", check=False)
-    assert (done.returncode, f"name one of them, say {trained}" in done.stderr) == (2, True)
+    assert (done.returncode, f"name one of them, such as {trained}" in done.stderr) == (2, True)

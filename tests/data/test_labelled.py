@@ -1,6 +1,8 @@
 """Labelled files: what is read, which rows are rejected, and how rows are split."""
 
 import gzip
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +16,7 @@ from heed.model.data.labelled import (
     stratified_split,
 )
 from heed.model.errors import DataError
+from tests.support.command import ROOT
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -62,7 +65,9 @@ def test_jsonl_labels_are_kept_as_written(tmp_path: Path, name: str) -> None:
     ("labels", "texts"),
     [([1, 0], ["1", "0"]), ([True, False], ["true", "false"]), (["x", "01"], ["x", "01"])],
 )
-def test_parquet_labels_are_read_as_text(tmp_path: Path, labels: list[object], texts: list[str]) -> None:
+def test_parquet_labels_are_read_as_text(
+    tmp_path: Path, labels: list[object], texts: list[str]
+) -> None:
     pl.DataFrame({"text": ["a", "b"], "label": labels}).write_parquet(tmp_path / "a.parquet")
     assert read_labelled(tmp_path / "a.parquet").labels == texts
 
@@ -179,3 +184,11 @@ def test_a_split_keeps_equal_texts_together() -> None:
 def test_an_unknown_label_is_an_error_with_its_row() -> None:
     with pytest.raises(DataError, match=r"a\.csv, row 3: unknown label 'z'.* a, b"):
         label_ids(labelled(("x", "a"), ("y", "z")), ["a", "b"])
+
+
+def test_reading_csv_loads_no_extra_package() -> None:
+    program = (
+        "import sys, heed.model.data.labelled, heed.model.data.rationales\n"
+        "assert not {'polars', 'scipy', 'sklearn', 'torch', 'datasets'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

@@ -33,6 +33,8 @@ def test_predictions_keep_the_order_of_the_texts(classifier: OnnxClassifier) -> 
     for text, prediction in zip(TEXTS, together, strict=True):
         (alone,) = classifier.predict([text], "contributions")
         assert alone.encoding.ids == prediction.encoding.ids
+        assert alone.contributions is not None
+        assert prediction.contributions is not None
         np.testing.assert_allclose(alone.contributions, prediction.contributions, atol=1e-5)
 
 
