@@ -1,8 +1,7 @@
-"""The command `heed`: each subcommand composes `model/` or `service/` in a few lines."""
+"""The command `heed`: each subcommand checks its options and calls one function."""
 
 import json
 import sys
-from importlib import metadata
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,14 +9,15 @@ from typing import Annotated, Literal
 import typer
 from typer.exceptions import TyperException
 
+import heed
 from heed.model.commands.cli import export, print_note, require_modules, require_training, train
-from heed.model.errors import HeedError
+from heed.model.errors import HeedError, TextError
 from heed.service.process.options import settings_options
 from heed.service.settings import Settings
 
 app = typer.Typer(
     name="heed",
-    help="Text classification that shows what it read.",
+    help="Text classification that shows which words a text was classified by.",
     invoke_without_command=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -26,7 +26,11 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command: exit status 0, or 2 with one plain line on stderr for bad usage or input."""
+    """Run the command and exit.
+
+    The exit status is 0, or 2 with one line on stderr for bad usage or bad input, or 130 after
+    Ctrl-C.
+    """
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     try:
@@ -42,7 +46,7 @@ def main() -> None:
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print("heed", metadata.version("heed-classifier"))
+        print("heed", heed.__version__)
         raise typer.Exit
 
 
@@ -52,7 +56,7 @@ def _root(
     _version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Print the version and end.", callback=_print_version, is_eager=True
+            "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
         ),
     ] = False,
 ) -> None:
@@ -69,7 +73,11 @@ def serve(**flags: str | None) -> int:
     return run(Settings.read(**flags))
 
 
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="What the network runs on.")]
+BundleFolder = Annotated[Path, typer.Argument(help="Folder of the bundle.")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    typer.Option(help="Device that runs the network; auto uses CUDA where it is available."),
+]
 
 
 app.command()(train)
@@ -78,44 +86,62 @@ app.command()(export)
 
 @app.command()
 def evaluate(
-    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
+    bundle: BundleFolder,
     data: Annotated[
         Path,
-        typer.Argument(help=".csv, .tsv, .jsonl (each also .gz) or .parquet; or a set hf:NAME."),
+        typer.Argument(
+            help="Labelled texts: .csv, .tsv, .jsonl (each also .gz) or .parquet; or a public "
+            "data set, hf:NAME, hf:NAME:CONFIG or hf:NAME@SPLIT."
+        ),
     ],
     text_column: Annotated[str, typer.Option(help="Column of the text.")] = "text",
     label_column: Annotated[
-        str | None, typer.Option(help="Column of the label; else label, or binary beside marks.")
+        str | None,
+        typer.Option(
+            help="Column of the label [default: label, or binary in a file with rationales]."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     report: Annotated[
-        Path | None, typer.Option(help="Folder to write a page with plots to.")
+        Path | None, typer.Option(help="Folder to write an HTML page with plots to.")
     ] = None,
     explanations: Annotated[
-        bool, typer.Option("--explanations", help="Compare ways of explaining too.")
+        bool,
+        typer.Option(
+            "--explanations", help="Also measure how faithful several kinds of explanation are."
+        ),
     ] = False,
     card: Annotated[
-        bool, typer.Option("--card", help="Write that comparison into the bundle's model card.")
+        bool,
+        typer.Option(
+            "--card", help="Write the table of --explanations into the bundle's model card."
+        ),
     ] = False,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="The bundle's training, for what needs gradients.")
+        Path | None,
+        typer.Option(
+            help="Checkpoint folder of the bundle, for explanations by gradients; needs PyTorch."
+        ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most texts to explain.")] = 2000,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Maximum number of texts for --explanations.")
+    ] = 2000,
     device: Device = "cpu",
 ) -> None:
-    """Score a bundle, as it is served, on labelled text.
+    """Score a bundle, as it is served, on labelled texts.
 
-    With --explanations, people's marks are compared where a .jsonl row has them: a number a word
-    in rationale or attention, for the words in tokens, or characters [start, end) in spans.
+    With --explanations, a .jsonl file may hold rationales: one number a word in the field rationale
+    or attention, for the words in the field tokens; or character ranges [start, end) in the field
+    spans. The explanations are then compared with them.
     """
-    require_modules("sklearn", *(["matplotlib"] if report else []))
+    require_modules("sklearn", "scipy", "matplotlib", "polars", extra="evaluate")
     if checkpoint:
         require_training()
     from heed.model.evaluation.run import evaluate_bundle
     from heed.model.report.tables import comparison_as_markdown, comparison_as_text, scores_as_text
 
     if card and not explanations:
-        raise HeedError("--card writes what --explanations finds; add that too")
+        raise HeedError("--card writes the table of --explanations; add --explanations")
     found = evaluate_bundle(
         bundle, data, text_column=text_column, label_column=label_column, device=device,
         explanations=explanations, checkpoint=checkpoint, limit=limit,
@@ -128,10 +154,10 @@ def evaluate(
         from heed.model.export.card import add_explanation_table
         from heed.model.inference.bundle import CARD
 
-        place = bundle / CARD
+        path = bundle / CARD
         table = comparison_as_markdown(found.comparison)
-        text = add_explanation_table(place.read_text("utf-8"), found.data_name, table)
-        place.write_text(text, "utf-8")
+        text = add_explanation_table(path.read_text("utf-8"), found.data_name, table)
+        path.write_text(text, "utf-8")
     if as_json:
         print(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
         return
@@ -142,43 +168,77 @@ def evaluate(
 
 @app.command()
 def classify(
-    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
+    bundle: BundleFolder,
     texts: Annotated[
         list[str],
-        typer.Argument(help="Texts, in quotes; - reads one a line from stdin.", metavar="TEXT..."),
+        typer.Argument(
+            help="Texts, each in quotes; - reads one text a line from standard input.",
+            metavar="TEXT...",
+        ),
     ],
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a line a text, as the API answers.")
+        bool,
+        typer.Option("--json", help="Print one JSON object a line, as POST /classify answers."),
     ] = False,
     explain: Annotated[
-        Literal["none", "attention", "contributions"], typer.Option(help="The reasons to give.")
+        Literal["none", "attention", "contributions"],
+        typer.Option(
+            help="Weights of the tokens: none, their attention, or their signed contributions to "
+            "a logit."
+        ),
     ] = "attention",
     explain_label: Annotated[
-        str | None, typer.Option(help="Whose contributions; else the most probable label's.")
+        str | None,
+        typer.Option(help="Label that contributions explain [default: the most probable one]."),
     ] = None,
-    unit: Annotated[Literal["token", "word"], typer.Option(help="What is shaded.")] = "token",
-    top_k: Annotated[int | None, typer.Option(min=1, help="Labels to tell; else all.")] = None,
+    unit: Annotated[
+        Literal["token", "word"],
+        typer.Option(help="Weights for each token, or summed for each word."),
+    ] = "token",
+    truncate: Annotated[
+        bool,
+        typer.Option(
+            help="Read the first tokens of a text that is longer than the bundle allows, or "
+            "refuse it."
+        ),
+    ] = True,
+    top_k: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of labels to print, most probable first [default: all]."),
+    ] = None,
     min_confidence: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Below it no label is given; else the bundle's."),
+        typer.Option(
+            min=0,
+            max=1,
+            help="Give no label if its probability is below this number [default: the bundle's].",
+        ),
     ] = None,
-    save: Annotated[Path | None, typer.Option(help="HTML file to write the answers to.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="HTML file to write the answers to, too.")
+    ] = None,
     device: Device = "cpu",
 ) -> None:
-    """Classify texts and shade what was read: by attention, or by contributions."""
+    """Classify texts and shade their words by attention or contribution."""
     from rich.console import Console
 
-    from heed.model.commands import classify as command
+    from heed.model.commands.classify import read_lines, save_page
     from heed.model.report.render import to_terminal
 
     if texts == ["-"]:
-        texts = command.read_lines(sys.stdin.buffer)
-    answers = command.classify(
-        bundle, texts, explain=explain, explain_label=explain_label, unit=unit, top_k=top_k,
-        min_confidence=min_confidence, device=device,
-    )  # fmt: skip
+        texts = read_lines(sys.stdin.buffer)
+    classifier = heed.load(bundle, device)
+    try:
+        found = classifier.classify(
+            texts, explain=explain, explain_label=explain_label, unit=unit, truncate=truncate,
+            top_k=top_k, min_confidence=min_confidence,
+        )  # fmt: skip
+    except TextError as error:
+        raise TextError(f"text {error.index + 1}: {error.reason}") from error
+    source = {"model": classifier.name, "version": classifier.version}
+    answers = [source | answer.to_dict() for answer in found]
     if save:
-        command.save(texts, answers, save)
+        save_page(texts, answers, save)
         print_note(f"saved: {save}")
     console = Console(highlight=False, soft_wrap=True)
     for text, answer in zip(texts, answers, strict=True):

@@ -8,7 +8,9 @@ HeedError
 └── InferenceError   the network failed or gave a number that is not finite
 """
 
+import shlex
 import sys
+from pathlib import Path
 
 
 class HeedError(Exception):
@@ -27,8 +29,18 @@ class DeviceError(HeedError):
     """The requested device is not available."""
 
 
-class TextError(HeedError):
-    """A text cannot be classified: it has no token, or too many."""
+class TextError(HeedError, ValueError):
+    """A text cannot be classified: not a string, nothing to read in it, or too long.
+
+    Attributes:
+        reason: the sentence, without the position of the text.
+        index: position of the text in the list, from 0; 0 for a single text.
+    """
+
+    def __init__(self, reason: str, index: int | None = None) -> None:
+        super().__init__(reason if index is None else f"texts[{index}]: {reason}")
+        self.reason = reason
+        self.index = index or 0
 
 
 class InferenceError(HeedError):
@@ -36,5 +48,18 @@ class InferenceError(HeedError):
 
 
 def to_install(extras: str) -> str:
-    """The command that brings what is missing, for the Python that runs."""
-    return f"`{sys.executable} -m pip install -c constraints.txt -e '.[{extras}]'` in Heed's folder"
+    """Return the pip command that installs `extras` for the running Python, in backquotes.
+
+    Args:
+        extras: names of extras, separated by commas.
+
+    Returns:
+        A command that works from any folder. It installs the checkout if Heed runs from one, and
+        the distribution otherwise.
+    """
+    root = Path(__file__).resolve().parents[1]
+    pip = f"{shlex.quote(sys.executable)} -m pip install"
+    if (root / "pyproject.toml").is_file():
+        constraints = shlex.quote(str(root / "constraints.txt"))
+        return f"`{pip} -c {constraints} -e '{root}[{extras}]'`"
+    return f"`{pip} 'heed-classifier[{extras}]'`"
