@@ -148,14 +148,14 @@ def require_training() -> None:
     # Threads that wait for work by spinning slow each other down where cores are shared (measured:
     # 6 to 20 times). Read when PyTorch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    require_modules("torch", "onnx", "safetensors", "scipy")
+    require_modules("torch", "onnx", "safetensors", "scipy", extra="train")
 
 
-def require_modules(*modules: str) -> None:
-    """Raise `HeedError` when one of the modules is not installed."""
+def require_modules(*modules: str, extra: str) -> None:
+    """Raise `HeedError` if a module is not installed; it names the extra that installs it."""
     for module in modules:
         if find_spec(module) is None:
-            raise HeedError(f"{module} is not installed; {to_install('train')} brings it")
+            raise HeedError(f"{module} is not installed; run {to_install(extra)}")
 
 
 def _announce(bundle: "Bundle") -> None:

@@ -49,7 +49,7 @@ def read_encoder(source: str, option: str) -> Encoder:
         DataError: there is no such encoder, or it cannot be read.
     """
     if find_spec("transformers") is None:
-        raise HeedError(f"transformers is not installed; {to_install('train,encoder')} brings it")
+        raise HeedError(f"transformers is not installed; run {to_install('train,encoder')}")
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging as transformers_logging
 

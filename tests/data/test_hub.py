@@ -1,8 +1,6 @@
 """Public data sets by name. The tests read real data sets in folders, without a network."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from heed.model.data.hub import find_sibling_split, with_default_split
 from heed.model.data.labelled import read_labelled, read_texts
 from heed.model.errors import DataError
 from heed.model.inference.bundle import Bundle
-from tests.support.command import ROOT, heed, heed_alone
+from tests.support.command import heed, heed_alone
 from tests.support.sets import NAMES, Make
 from tests.support.texts import reviews
 
@@ -86,29 +84,4 @@ def test_without_a_network_the_error_says_so(make_set: Make, tmp_path: Path) -> 
     done = heed_alone("train", "hf:heed-tests/none", "--out", tmp_path / "out", check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("heed: hf:heed-tests/none: the hub cannot be reached (")
-    assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_without_the_package_the_error_gives_the_command(tmp_path: Path) -> None:
-    """In a process whose import system has no `datasets`."""
-    program = """
-import sys
-from importlib.machinery import PathFinder
-
-class Without(PathFinder):
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        return None if name == "datasets" else PathFinder.find_spec(name, path, target)
-
-sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
-from heed.__main__ import main
-sys.argv = ["heed", "train", "hf:imdb", "--out", sys.argv[1]]
-main()
-"""
-    command = [sys.executable, "-c", program, str(tmp_path / "out")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith("heed: hf:imdb: datasets is not installed; run `")
-    assert "[train,hub]" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -51,6 +51,28 @@ def heed_alone(*arguments: object, check: bool = True) -> Done:
     return _checked(done, check)
 
 
+WITHOUT = """
+import sys
+from importlib.machinery import PathFinder
+
+class Without(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name == {module!r} else PathFinder.find_spec(name, path, target)
+
+sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
+from heed.__main__ import main
+sys.argv[0] = "heed"
+main()
+"""
+
+
+def heed_without(module: str, *arguments: object) -> Done:
+    """Run `heed ARGUMENTS` in a process whose import system does not find `module`."""
+    command = [sys.executable, "-c", WITHOUT.format(module=module), *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
 def _checked(done: Done, check: bool) -> Done:
     assert not check or done.returncode == 0, done.stderr
     return done

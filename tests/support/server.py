@@ -25,11 +25,13 @@ PATIENCE = 60.0
 class Server:
     """A running `heed serve`."""
 
-    def __init__(self, bundles: Path, *flags: object, **environment: str) -> None:
+    def __init__(
+        self, bundles: Path, *flags: object, folder: Path = ROOT, **environment: str
+    ) -> None:
         command = [sys.executable, "-m", "heed", "serve", "--bundles", bundles, "--port", 0, *flags]
         self.process = subprocess.Popen(
             [str(part) for part in command],
-            cwd=ROOT,
+            cwd=folder,
             env=os.environ | environment,
             stderr=subprocess.PIPE,
             text=True,
