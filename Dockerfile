@@ -1,4 +1,4 @@
-# Two images from one file: DEVICE=cpu runs everywhere, DEVICE=gpu carries CUDA 13 and cuDNN 9.
+# Two images from one file: DEVICE=cpu runs on any machine, DEVICE=gpu includes CUDA 13 and cuDNN 9.
 ARG BASE_IMAGE=python:3.12-slim-bookworm
 
 # hadolint ignore=DL3006
@@ -7,22 +7,24 @@ ARG DEVICE=cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 COPY pyproject.toml constraints.txt docker/requirements.py ./
-# Dependencies come before the code, so that a change of code installs none of them again.
+# The dependencies are a layer of their own, so that a change of the code does not reinstall them.
 RUN python requirements.py "$DEVICE" > requirements.txt \
     && python -m venv --without-pip /app \
     && pip --python /app/bin/python install --constraint constraints.txt --requirement requirements.txt
-COPY README.md LICENSE heed.py ./
+COPY README.md LICENSE ./
+# heed/model and heed/service are links to the two folders beside it.
+COPY heed heed
 COPY model model
 COPY service service
 COPY bundles /bundles
 COPY docker/healthcheck.py /app/healthcheck.py
-# Readable by any user, whatever the permissions of the checkout.
+# Any user may read them, whatever the permissions of the checkout are.
 RUN pip --python /app/bin/python install --no-deps . && chmod -R a+rX /app /bundles
 
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="Heed" \
-      org.opencontainers.image.description="Text classification that shows what it read" \
+      org.opencontainers.image.description="Text classification that shows which words a text was classified by" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV PATH=/app/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -32,7 +34,7 @@ ENV PATH=/app/bin:$PATH \
     HEED_BUNDLES=/bundles
 COPY --from=build /app /app
 COPY --from=build /bundles /bundles
-# A number, so that Kubernetes can see that it is not root.
+# A number, because Kubernetes cannot check that a name is not root.
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM

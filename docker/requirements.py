@@ -1,7 +1,7 @@
-"""Print what the image installs: the dependencies of pyproject.toml, for one device.
+"""Print the requirements of the image: the dependencies in pyproject.toml, for one device.
 
-`cpu` takes plain onnxruntime: the GPU build answers the same on a CPU and is 270 MB larger.
-`gpu` adds the CUDA libraries.
+`cpu` replaces onnxruntime-gpu by onnxruntime: the answers are the same and the image is 270 MB
+smaller. `gpu` adds the CUDA libraries.
 """
 
 import sys
@@ -23,7 +23,7 @@ def requirements(device: str) -> list[str]:
             line.partition(";")[0].replace(GPU, CPU) if line.startswith(GPU) else line
             for line in lines
         ]
-    sys.exit(f"DEVICE is {device!r}: take cpu or gpu")
+    sys.exit(f"DEVICE is {device!r}; it must be cpu or gpu")
 
 
 if __name__ == "__main__":
