@@ -73,7 +73,7 @@ def serve(**flags: str | None) -> int:
     return run(Settings.read(**flags))
 
 
-BundleFolder = Annotated[Path, typer.Argument(help="Folder of the bundle.")]
+BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle.")]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"],
     typer.Option(help="Device that runs the network; auto uses CUDA where it is available."),
@@ -90,8 +90,9 @@ def evaluate(
     data: Annotated[
         Path,
         typer.Argument(
+            metavar="DATA",
             help="Labelled texts: .csv, .tsv, .jsonl (each also .gz) or .parquet; or a public "
-            "data set, hf:NAME, hf:NAME:CONFIG or hf:NAME@SPLIT."
+            "data set, hf:NAME, hf:NAME:CONFIG or hf:NAME@SPLIT.",
         ),
     ],
     text_column: Annotated[str, typer.Option(help="Column of the text.")] = "text",
@@ -173,7 +174,7 @@ def classify(
         list[str],
         typer.Argument(
             help="Texts, each in quotes; - reads one text a line from standard input.",
-            metavar="TEXT...",
+            metavar="TEXT",
         ),
     ],
     as_json: Annotated[

@@ -18,6 +18,35 @@ pytest_plugins = ["tests.support.chromium", "tests.support.sets"]
 # As `heed train` sets it, before PyTorch is loaded: threads that wait take no time from others.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+SLOW = {
+    "tests/distill/test_augment.py",
+    "tests/distill/test_static_vectors.py",
+    "tests/distill/test_teacher.py",
+    "tests/evaluation/test_evaluate.py",
+    "tests/evaluation/test_faithfulness.py",
+    "tests/project/test_benchmarks.py",
+    "tests/project/test_quality.py",
+    "tests/serving/test_acceptor.py",
+    "tests/serving/test_connections.py",
+    "tests/serving/test_poison.py",
+    "tests/serving/test_process.py",
+    "tests/serving/test_shedding.py",
+    "tests/training/test_fit_ngrams.py",
+    "tests/training/test_memory.py",
+    "tests/training/test_resume.py",
+    "tests/training/test_search.py",
+    "tests/training/test_token_targets.py",
+    "tests/training/test_trainer.py",
+}
+"""Files whose tests train for more than a few seconds, or start several processes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if str(item.path.relative_to(item.config.rootpath)) in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
 IN_CI = os.environ.get("CI") == "true"
 
 

@@ -124,9 +124,11 @@ class Server:
 
 
 @contextmanager
-def serve(bundles: Path, *flags: object, **environment: str) -> Generator[Server]:
+def serve(
+    bundles: Path, *flags: object, folder: Path = ROOT, **environment: str
+) -> Generator[Server]:
     """A server that is ready."""
-    server = Server(bundles, *flags, **environment)
+    server = Server(bundles, *flags, folder=folder, **environment)
     try:
         wait_for(lambda: server.get("/readyz").status_code == 200, server)
         yield server
