@@ -19,7 +19,10 @@ pytest_plugins = ["tests.support.chromium", "tests.support.sets"]
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SLOW = {
+    "tests/commands/test_extras.py",
+    "tests/data/test_hub.py",
     "tests/distill/test_augment.py",
+    "tests/distill/test_encoder.py",
     "tests/distill/test_static_vectors.py",
     "tests/distill/test_teacher.py",
     "tests/evaluation/test_evaluate.py",
