@@ -20,12 +20,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SLOW = {
     "tests/commands/test_extras.py",
-    "tests/data/test_hub.py",
     "tests/distill/test_augment.py",
     "tests/distill/test_encoder.py",
     "tests/distill/test_static_vectors.py",
     "tests/distill/test_teacher.py",
-    "tests/evaluation/test_evaluate.py",
     "tests/evaluation/test_faithfulness.py",
     "tests/project/test_benchmarks.py",
     "tests/project/test_quality.py",
