@@ -24,6 +24,7 @@ DATA = {
     "heed/py.typed",
     "heed/model/distill/english/vectors.safetensors",
     "heed/model/distill/english/tokenizer.json",
+    "heed/model/export/card_template.md",
     "heed/model/report/shading.css",
     "heed/service/web/index.html",
     "heed/service/web/style.css",
