@@ -1,1 +1,1 @@
-"""The speed that the README claims, as programs anyone can run: `python -m benchmarks`."""
+"""Programs that measure what the README and the documentation claim, a package a subject."""

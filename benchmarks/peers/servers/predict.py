@@ -1,6 +1,6 @@
-"""What every rival serves: the same bundle, tokenizer and answer, by onnxruntime on one thread.
+"""The same bundle, tokenizer and answer for every server, by onnxruntime on one thread.
 
-Nothing of this repository is imported, so that a rival's environment holds what the rival needs.
+It imports nothing of Heed, so that an environment holds only what its server needs.
 """
 
 import json
@@ -13,7 +13,7 @@ import onnxruntime as ort
 import tokenizers
 
 DECIMALS = 7
-"""Of a weight, so that a rival need not write the digits that float32 does not hold."""
+"""Of a weight; float32 holds no more digits, and writing them would take time."""
 
 
 class Predictor:
@@ -33,11 +33,11 @@ class Predictor:
         self._session = ort.InferenceSession(bundle / "model.onnx", options, providers=[provider])
 
     def predict(self, texts: list[str]) -> list[dict[str, Any]]:
-        """Label, probabilities and tokens of each text, from one batch."""
-        read = [self._tokenizer.encode(text, add_special_tokens=False) for text in texts]
-        lengths = [min(len(encoding.ids), self._max_tokens) for encoding in read]
+        """Return label, probabilities and tokens of each text, from one batch."""
+        encodings = [self._tokenizer.encode(text, add_special_tokens=False) for text in texts]
+        lengths = [min(len(encoding.ids), self._max_tokens) for encoding in encodings]
         ids = np.zeros((len(texts), max(lengths)), np.int64)
-        for row, encoding, length in zip(ids, read, lengths, strict=True):
+        for row, encoding, length in zip(ids, encodings, lengths, strict=True):
             row[:length] = encoding.ids[:length]
         logits, attention = self._session.run(["logits", "attention"], {"input_ids": ids})
         logits = logits.astype(np.float64) / self._temperature
@@ -46,8 +46,8 @@ class Predictor:
         weights_of = attention.astype(np.float64).round(DECIMALS)
         return [
             {
-                "label": self._labels[int(chances.argmax())],
-                "probabilities": dict(zip(self._labels, chances.tolist(), strict=True)),
+                "label": self._labels[int(shares.argmax())],
+                "probabilities": dict(zip(self._labels, shares.tolist(), strict=True)),
                 "tokens": [
                     {"text": text[start:end], "start": start, "end": end, "attention": weight}
                     for (start, end), weight in zip(
@@ -55,7 +55,7 @@ class Predictor:
                     )
                 ],
             }
-            for text, encoding, length, chances, weights in zip(
-                texts, read, lengths, probabilities, weights_of, strict=True
+            for text, encoding, length, shares, weights in zip(
+                texts, encodings, lengths, probabilities, weights_of, strict=True
             )
         ]

@@ -1,8 +1,7 @@
-"""The texts that every program sends: some of about 48 tokens, and some of mixed lengths."""
+"""The texts that the load consists of."""
 
 import random
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from heed.model.inference.bundle import Bundle
 
@@ -40,46 +39,35 @@ SENTENCES = (
     "I have seen better acting in a safety video, and better lighting too.",
     "Tender without being soft, clever without being pleased with itself.",
 )
-"""Made up for this purpose."""
+"""Written for these benchmarks."""
 
 TOKENS = 48
-"""Of a text, more or less a twelfth."""
-LENGTHS = (6, 12, 24, 48, 96, 180)
-"""About as many tokens have the texts of the mixed load, each length as often as the others."""
+"""Length of a text, at most a twelfth longer."""
+MIXED_LENGTHS = (6, 12, 24, 48, 96, 180)
+"""Lengths of the mixed load, in tokens, each as often as the others."""
 
 
-def read_sentences(file: Path | None) -> list[str]:
-    """The lines of a file, or the sentences above."""
-    if file is None:
-        return list(SENTENCES)
-    return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+def make_texts(bundle: Bundle, count: int, lengths: Sequence[int] = (TOKENS,)) -> list[str]:
+    """Join and cut the sentences into `count` texts of about `lengths` tokens, in turn.
 
-
-def texts_of(
-    bundle: Bundle, sentences: Sequence[str], count: int, lengths: Sequence[int] = (TOKENS,)
-) -> list[str]:
-    """Join sentences, or cut them, into `count` texts of about `lengths` tokens, in turn.
-
-    The same for the same bundle and sentences.
+    The texts are the same for every call with the same bundle.
     """
     choice = random.Random(5)
 
-    def tokens(text: str) -> int:
+    def count_tokens(text: str) -> int:
         return len(bundle.tokenizer.ids(text))
 
     longest = max(1, bundle.config.max_tokens)
     return [
-        _text(choice, sentences, tokens, min(lengths[place % len(lengths)], longest))
-        for place in range(count)
+        _make_text(choice, count_tokens, min(lengths[number % len(lengths)], longest))
+        for number in range(count)
     ]
 
 
-def _text(
-    choice: random.Random, sentences: Sequence[str], tokens: Callable[[str], int], wanted: int
-) -> str:
+def _make_text(choice: random.Random, count_tokens: Callable[[str], int], length: int) -> str:
     words: list[str] = []
-    while tokens(" ".join(words)) < wanted:
-        words += choice.choice(sentences).split()
-    while len(words) > 1 and tokens(" ".join(words)) > wanted + wanted // 12:
+    while count_tokens(" ".join(words)) < length:
+        words += choice.choice(SENTENCES).split()
+    while len(words) > 1 and count_tokens(" ".join(words)) > length + length // 12:
         words.pop()
     return " ".join(words)

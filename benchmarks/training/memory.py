@@ -1,7 +1,8 @@
-"""Most memory that `heed train` holds: `python -m benchmarks.memory [--rows 1000000] [OPTION...]`.
+"""Measure the peak memory of `heed train`: `python -m benchmarks.training.memory [OPTION...]`.
 
-It makes a file of that many rows, trains on it until the training has saved where it stands, ends
-it there, and prints one JSON object. An OPTION that it does not know is one of `heed train`.
+The program writes a file of random rows (`--rows`, 1,000,000), trains on it until the first
+checkpoint and some seconds more, kills the training, and prints one JSON object. It passes unknown
+options to `heed train`.
 """
 
 import argparse
@@ -20,79 +21,85 @@ from pathlib import Path
 from heed.model.training.checkpoint import STATE
 
 VOCABULARY = 100_000
-"""Words that are made up; some of the short ones are equal."""
+"""Random words; some of the short ones are equal."""
 SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the rows, train on them, tell the peak."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory")
+    """Write the rows, train on them, and print the peaks."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training.memory")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows to train on")
     parser.add_argument("--words", type=int, default=50, help="words of each row")
     parser.add_argument("--classes", type=int, default=4, help="labels")
-    parser.add_argument("--seconds", type=float, default=60, help="to go on after the first save")
+    parser.add_argument("--seconds", type=float, default=60, help="after the first checkpoint")
     asked, options = parser.parse_known_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         data = write_rows(Path(folder) / "rows.csv", asked.rows, asked.words, asked.classes)
-        found = vars(asked) | {"file_megabytes": data.stat().st_size // 10**6}
-        json.dump(found | watch(data, asked.seconds, options), sys.stdout, indent=2)
+        result = vars(asked) | {"file_megabytes": data.stat().st_size // 10**6}
+        json.dump(result | measure(data, asked.seconds, options), sys.stdout, indent=2)
     print()
 
 
 def write_rows(path: Path, rows: int, words: int, classes: int) -> Path:
-    """Rows of random words, the same each time; a word's frequency is 1 / its rank (Zipf)."""
+    """Write rows of random words; the frequency of a word is 1 / its rank (Zipf).
+
+    The rows are the same for every call with the same numbers.
+    """
     choice = random.Random(5)
-    known = ["".join(choice.choices(SYLLABLES, k=choice.randint(1, 4))) for _ in range(VOCABULARY)]
+    vocabulary = [
+        "".join(choice.choices(SYLLABLES, k=choice.randint(1, 4))) for _ in range(VOCABULARY)
+    ]
     weights = list(accumulate(1 / rank for rank in range(1, VOCABULARY + 1)))
     with path.open("w", newline="", encoding="utf-8") as file:
         write = csv.writer(file).writerow
         write(("text", "label"))
         for row in range(rows):
-            text = choice.choices(known, cum_weights=weights, k=words)
+            text = choice.choices(vocabulary, cum_weights=weights, k=words)
             write((" ".join(text), f"label {row % classes}"))
     return path
 
 
-def watch(data: Path, seconds: float, options: Sequence[str]) -> dict[str, float]:
-    """Train until a save and some seconds more: how long it took, and the most megabytes held."""
+def measure(data: Path, seconds: float, options: Sequence[str]) -> dict[str, float]:
+    """Train until the first checkpoint and `seconds` more.
+
+    Returns:
+        Seconds and peak megabytes before the first update, and in total.
+    """
     folder = data.parent
     state = folder / "checkpoint" / STATE
     command = [
         *(sys.executable, "-m", "heed", "train", str(data), "--out", str(folder / "bundle")),
         *("--epochs", "1", "--checkpoint", str(state.parent), *options),
     ]
-    began = time.monotonic()
-    found: dict[str, float] = {}
-    told = ""
-
-    def tell(part: str) -> None:
-        found[f"seconds_{part}"] = round(time.monotonic() - began, 1)
-        found[f"megabytes_{part}"] = most
-
+    started = time.monotonic()
+    result: dict[str, float] = {}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as training:
         assert training.stderr is not None
         try:
-            for told in training.stderr:
-                if " train and " in told:  # how many rows there are: all are tokenized
+            line = ""
+            for line in training.stderr:
+                if " train and " in line:  # the number of rows: all of them are tokenized
                     break
             else:
-                raise SystemExit("the training failed: " + told)
-            most = peak(training.pid)
-            tell("before_updates")
+                raise SystemExit("the training failed: " + line)
+            peak = peak_megabytes(training.pid)
+            result["seconds_before_updates"] = round(time.monotonic() - started, 1)
+            result["megabytes_before_updates"] = peak
             saved = math.inf
             while training.poll() is None and time.monotonic() < saved + seconds:
-                most = max(most, peak(training.pid))
+                peak = max(peak, peak_megabytes(training.pid))
                 if saved == math.inf and state.exists():
                     saved = time.monotonic()
                 time.sleep(0.2)
-            tell("in_all")
+            result["seconds_in_total"] = round(time.monotonic() - started, 1)
+            result["megabytes_in_total"] = peak
         finally:
             training.kill()
-    return found
+    return result
 
 
-def peak(process: int) -> int:
-    """Most megabytes that a process ever held (Linux); 0 for one that has ended."""
+def peak_megabytes(process: int) -> int:
+    """Return the peak memory of a process (Linux); 0 if it has ended."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
     lines = (line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(next(lines, "VmHWM: 0 kB").split()[1]) * 1024 // 10**6

@@ -1,4 +1,7 @@
-"""The other floor: an ASGI function that returns the same bytes to everybody. Run by uvicorn."""
+"""The lowest time of any server: an ASGI function that returns the same bytes to every request.
+
+uvicorn runs it; the environment variable ANSWER names the file with the bytes.
+"""
 
 import os
 from pathlib import Path
@@ -9,6 +12,6 @@ HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % l
 
 
 async def app(_scope: Any, _receive: Any, send: Any) -> None:
-    """Answer without a look at the request."""
+    """Answer without reading the request."""
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
     await send({"type": "http.response.body", "body": BODY})

@@ -1,4 +1,4 @@
-"""LitServe: batches of 32 or 2 ms, and its fast queue.
+"""LitServe: batches of up to 32 requests within 2 ms, and its fast queue.
 
 https://lightning.ai/docs/litserve/features/batching.
 """
@@ -11,19 +11,19 @@ from predict import Predictor
 
 
 class Classify(ls.LitAPI):  # type: ignore[misc]
-    """decode, predict a batch, encode."""
+    """The four steps of a request."""
 
     def setup(self, device: str) -> None:
-        """Load once a worker."""
+        """Load the model once in each worker."""
         del device
         self.predictor = Predictor()
 
     def decode_request(self, request: dict[str, str]) -> str:
-        """The text of a body."""
+        """Return the text of a body."""
         return request["text"]
 
     def batch(self, inputs: list[str]) -> list[str]:
-        """Texts together are a list."""
+        """Return the batch as a list."""
         return inputs
 
     def predict(self, x: list[str]) -> list[dict[str, Any]]:
@@ -31,11 +31,11 @@ class Classify(ls.LitAPI):  # type: ignore[misc]
         return self.predictor.predict(x)
 
     def unbatch(self, output: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Answers apart are a list."""
+        """Return the answers as a list."""
         return output
 
     def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
-        """The answer as it is."""
+        """Return the answer unchanged."""
         return output
 
 

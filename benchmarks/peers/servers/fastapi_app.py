@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 
 class Request(BaseModel):
-    """What is asked."""
+    """The request body."""
 
     text: str
 
@@ -26,7 +26,7 @@ class Token(BaseModel):
 
 
 class Answer(BaseModel):
-    """What is answered."""
+    """The response body."""
 
     label: str
     probabilities: dict[str, float]
@@ -40,5 +40,5 @@ predictor = Predictor()
 @app.post("/classify")
 def classify(request: Request) -> Answer:
     """Classify one text."""
-    found: dict[str, Any] = predictor.predict([request.text])[0]
-    return Answer(**found)
+    answer: dict[str, Any] = predictor.predict([request.text])[0]
+    return Answer(**answer)

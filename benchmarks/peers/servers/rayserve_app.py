@@ -1,4 +1,4 @@
-"""Ray Serve: one replica, `serve.batch` of 32 or 2 ms.
+"""Ray Serve: one replica, `serve.batch` of up to 32 requests within 2 ms.
 
 https://docs.ray.io/en/latest/serve/advanced-guides/dyn-req-batch.html.
 """

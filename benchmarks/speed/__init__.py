@@ -1,0 +1,1 @@
+"""Speed and memory of `heed serve`, compared with what the hardware and the libraries allow."""

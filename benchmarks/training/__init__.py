@@ -1,0 +1,1 @@
+"""What `heed train` needs of the machine."""
