@@ -1,4 +1,4 @@
-// Starts Swagger UI. A file of its own, so that the page needs no inline script.
+// Starts Swagger UI. It is a separate file because the page allows no inline script.
 SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",

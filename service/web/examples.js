@@ -1,8 +1,8 @@
-// Texts to try, chosen by what the model's labels and name say it is for.
+// Example texts. The labels and the name of a model decide which examples it gets.
 
-const SETS = [
+const EXAMPLES = [
   {
-    suits: (model) => /\p{Script=Han}/u.test(model.labels.join()) || /(^|[-_])zh\b/.test(model.name),
+    matches: (model) => /\p{Script=Han}/u.test(model.labels.join()) || /(^|[-_])zh\b/.test(model.name),
     texts: [
       "房间很干净，服务员也热情，下次还会住这里。",
       "位置不错，但是隔音太差，一夜没睡好。",
@@ -10,7 +10,7 @@ const SETS = [
     ],
   },
   {
-    suits: (model) => model.labels.some((label) => /^(pos|neg)(itive|ative)?$/i.test(label)),
+    matches: (model) => model.labels.some((label) => /^(pos|neg)(itive|ative)?$/i.test(label)),
     texts: [
       "A gripping, beautifully shot film.",
       "The film is not dull for a moment.",
@@ -19,7 +19,7 @@ const SETS = [
     ],
   },
   {
-    suits: (model) => model.labels.length > 20,
+    matches: (model) => model.labels.length > 20,
     texts: [
       "wake me up at half past six tomorrow",
       "how do i say good morning in japanese",
@@ -28,7 +28,7 @@ const SETS = [
     ],
   },
   {
-    suits: () => true,
+    matches: () => true,
     texts: [
       "Home side win the cup after extra time",
       "Chip maker's shares fall as demand for phones slows",
@@ -38,7 +38,7 @@ const SETS = [
   },
 ];
 
-/** Example texts for a model as /models describes it. */
+/** Returns example texts for a model of GET /models. */
 export function examplesFor(model) {
-  return SETS.find((set) => set.suits(model)).texts;
+  return EXAMPLES.find((set) => set.matches(model)).texts;
 }

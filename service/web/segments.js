@@ -1,34 +1,35 @@
-// From an answer's tokens to pieces of text to show, which together are the text exactly as sent.
+// Splits a text into segments, which together are exactly the text that was sent.
 
 /**
- * Cut a text at its words.
+ * Splits a text at the words of an answer.
  *
- * Offsets of an answer count code points, JavaScript's strings count UTF-16 units. Spans may coincide
- * or overlap, where normalisation made one character several words: those become one piece, with
- * their numbers summed.
+ * Offsets of an answer count code points; JavaScript strings count UTF-16 units. Words can coincide or
+ * overlap if normalisation made several words of one character: they become one segment, and their
+ * numbers are added.
  *
- * Returns pieces {kind, text}: kind is "gap" between words, "unread" past the last word of a
- * truncated text, or "word", which also has start, end (code points), attention and contribution.
+ * Returns segments {kind, text}. The kind is "word", "between" for text between words, or "truncated"
+ * for the end of a text that the model did not use. A word also has start and end (code points),
+ * attention and contribution.
  */
 export function segment(text, tokens, truncated) {
   const units = unitOffsets(text);
-  const pieces = [];
-  let read = 0; // code points
-  for (const word of merge(tokens)) {
-    if (word.start > read) pieces.push(piece("gap", read, word.start));
-    pieces.push({ ...piece("word", word.start, word.end), ...word });
-    read = word.end;
+  const segments = [];
+  let position = 0; // code points
+  for (const word of mergeOverlapping(tokens)) {
+    if (word.start > position) segments.push(slice("between", position, word.start));
+    segments.push({ ...slice("word", word.start, word.end), ...word });
+    position = word.end;
   }
   const end = units.length - 1;
-  if (end > read) pieces.push(piece(truncated ? "unread" : "gap", read, end));
-  return pieces;
+  if (end > position) segments.push(slice(truncated ? "truncated" : "between", position, end));
+  return segments;
 
-  function piece(kind, from, to) {
-    return { kind, text: text.slice(units[from], units[to]) };
+  function slice(kind, start, end) {
+    return { kind, text: text.slice(units[start], units[end]) };
   }
 }
 
-/** Where each code point begins, in UTF-16 units, and at last the text's length. */
+/** Returns the offset of each code point in UTF-16 units, and last the length of the text. */
 export function unitOffsets(text) {
   const offsets = [];
   let unit = 0;
@@ -40,7 +41,7 @@ export function unitOffsets(text) {
   return offsets;
 }
 
-function merge(tokens) {
+function mergeOverlapping(tokens) {
   const words = [];
   for (const { start, end, attention, contribution } of tokens.toSorted((a, b) => a.start - b.start)) {
     const last = words.at(-1);

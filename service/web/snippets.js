@@ -1,15 +1,15 @@
-// The page's call as a command and as a program, quoted so that any text survives, and copying.
+// The request as a curl command and as a Python program, and buttons that copy text.
 
-/** A curl command for a POSIX shell. */
+/** Returns a curl command for a POSIX shell; every text is quoted correctly. */
 export function curlOf(url, request, withKey) {
   const quoted = JSON.stringify(request).replaceAll("'", "'\\''");
   const key = withKey ? ' \\\n  -H "Authorization: Bearer $HEED_KEY"' : "";
   return `curl ${url} \\\n  -H 'Content-Type: application/json'${key} \\\n  -d '${quoted}'`;
 }
 
-/** A Python program that needs nothing but Python. */
+/** Returns a Python program that uses only the standard library. */
 export function pythonOf(url, request, withKey) {
-  // A JSON string is a Python string too: both escape alike.
+  // A JSON string is also a valid Python string.
   const fields = Object.entries(request).map(
     ([name, value]) => `    ${JSON.stringify(name)}: ${JSON.stringify(value)},\n`,
   );
@@ -26,13 +26,13 @@ request = Request("${url}", json.dumps(body).encode(), headers)
 print(json.load(urlopen(request)))`;
 }
 
-/** Make a button copy what `text()` gives, and say so; null is what does not fit. */
-export function copies(button, text) {
-  const name = button.textContent;
+/** Makes a button copy the value of `text()` and show the result; null stands for a text too long. */
+export function connectCopyButton(button, text) {
+  const caption = button.textContent;
   button.addEventListener("click", async () => {
-    const copied = text();
-    button.textContent = copied === null ? "Too long" : (await copy(copied)) ? "Copied" : "Not copied";
-    setTimeout(() => (button.textContent = name), 1500);
+    const value = text();
+    button.textContent = value === null ? "Too long" : (await copy(value)) ? "Copied" : "Not copied";
+    setTimeout(() => (button.textContent = caption), 1500);
   });
 }
 
@@ -41,13 +41,13 @@ async function copy(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // The clipboard's own interface exists only on https and localhost.
+    // navigator.clipboard exists only on https and on localhost.
     const field = document.createElement("textarea");
     field.value = text;
     document.body.append(field);
     field.select();
-    const done = document.execCommand("copy");
+    const copied = document.execCommand("copy");
     field.remove();
-    return done;
+    return copied;
   }
 }

@@ -1,9 +1,9 @@
-// What the page shows, and the link that brings it back. The text stays behind the '#', which
-// browsers do not send to servers.
+// The state of the page in its address. The text stands after the '#', which browsers do not send to
+// servers.
 
-const LONGEST_LINK = 200_000; // characters; browsers cut or refuse much longer ones
+const MAX_LINK_LENGTH = 200_000; // characters; browsers truncate or reject much longer links
 
-/** The state that the address holds; null stands for "as the server has it". */
+/** Returns the state in the address; null stands for the default of the server. */
 export function readState() {
   const fields = new URLSearchParams(location.hash.slice(1));
   return {
@@ -14,19 +14,19 @@ export function readState() {
   };
 }
 
-/** The part of a link that holds the state, or null when the text is too long for one. */
+/** Returns the part of a link that holds the state, or null if the text is too long. */
 export function linkOf({ text, model, label, view }) {
   const fields = new URLSearchParams();
   for (const [name, value] of Object.entries({ model, view, label, text })) {
     if (value) fields.set(name, value);
   }
   const link = `#${fields}`;
-  return link.length > LONGEST_LINK ? null : link;
+  return link.length > MAX_LINK_LENGTH ? null : link;
 }
 
-/** Put the state into the address, so that the page's address is the link. */
+/** Writes the state to the address, so that the address is the link. */
 export function writeState(state) {
   try {
     history.replaceState(null, "", linkOf(state) ?? "#");
-  } catch { /* some browsers refuse after many changes within seconds; the next one will do */ }
+  } catch { /* some browsers reject many changes within seconds; a later change succeeds */ }
 }

@@ -1,4 +1,4 @@
-// Light, dark, or as the system has it. Not a module, so that it runs before the first paint.
+// The theme: light, dark, or that of the system. Not a module, so that it runs before the first paint.
 "use strict";
 
 (() => {
@@ -11,9 +11,9 @@
   };
 
   try {
-    const kept = localStorage.getItem("heed-theme");
-    if (themes.includes(kept)) theme = kept;
-  } catch { /* storage is switched off: the choice lasts as long as the page */ }
+    const saved = localStorage.getItem("heed-theme");
+    if (themes.includes(saved)) theme = saved;
+  } catch { /* storage is disabled: the choice lasts until the page is closed */ }
   apply();
 
   document.addEventListener("DOMContentLoaded", () => {

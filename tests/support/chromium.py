@@ -1,4 +1,4 @@
-"""Pages in a real Chromium, which must ask no other host and log no error of their own."""
+"""Pages in Chromium. A page may send requests to its own server only and may log no error."""
 
 import shutil
 from collections.abc import Generator
@@ -11,17 +11,17 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.support.server import Server
 
-PATIENCE = 15_000
-"""Milliseconds to wait for what should be there soon."""
+TIMEOUT = 15_000
+"""Milliseconds to wait for an element or a value."""
 FLAGS = ["--no-sandbox", "--disable-background-networking"]
 
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=TIMEOUT)
 
 
-# For a module, not the session: while Playwright runs, no other test could use asyncio.
+# Scope "module", because no other test can use asyncio while Playwright runs.
 @pytest.fixture(scope="module")
 def browser() -> Generator[Browser]:
-    """Chromium, as the system has it."""
+    """The Chromium that the system has installed."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("Chromium is not installed (Debian's package is `chromium`)")
@@ -33,51 +33,51 @@ def browser() -> Generator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Generator[Page]:
-    """A page of its own for a test; see `open_page`."""
+    """A new page for one test; see `open_page`."""
     with watched_page(browser, server.url) as page:
         yield page
 
 
 @contextmanager
 def watched_page(browser: Browser, url: str, **options: Any) -> Generator[Page]:
-    """A page that may talk to the server at `url` only, and may not break."""
+    """A page that fails the test if it sends a request to another server or logs an error."""
     context = browser.new_context(
         base_url=url, permissions=["clipboard-read", "clipboard-write"], **options
     )
     page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    elsewhere, faults = list[str](), list[str]()
-    page.on("request", lambda request: elsewhere.append(request.url))
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda message: faults.append(message.text))
+    page.set_default_timeout(TIMEOUT)
+    requested, errors = list[str](), list[str]()
+    page.on("request", lambda request: requested.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text))
     yield page
     context.close()
     own = urlsplit(url).netloc
-    assert not [asked for asked in elsewhere if urlsplit(asked).netloc not in (own, "")]
-    # Chromium itself logs each answer that is an error, and each connection that fails.
-    assert not [fault for fault in faults if "Failed to load resource" not in fault]
+    assert not [url for url in requested if urlsplit(url).netloc not in (own, "")]
+    # Chromium itself logs each error status and each failed connection.
+    assert not [error for error in errors if "Failed to load resource" not in error]
 
 
 def open_page(page: Page, **state: str) -> None:
-    """Open the page at a state, as a link does, and wait until it has an answer."""
+    """Open the page with a state in its address, and wait until it shows an answer."""
     page.goto("/#" + urlencode(state))
     expect(words(page).first).to_be_visible()
     if "text" in state:
-        expect_read(page, state["text"])
+        expect_shown(page, state["text"])
 
 
 def words(page: Page) -> Locator:
-    """The shaded words."""
+    """Return the coloured words."""
     return page.locator("#words .word")
 
 
-def expect_read(page: Page, text: str) -> None:
-    """Wait until the answer shown is the one to `text`, which stands there exactly."""
+def expect_shown(page: Page, text: str) -> None:
+    """Wait until the page shows the answer to exactly this text."""
     expect(page.locator("#words")).to_have_js_property("textContent", text)
 
 
 def numbers(page: Page) -> list[dict[str, Any]]:
-    """The words that the page shows, in the form of the API's `tokens`."""
+    """Return the words that the page shows, in the form of the API's `tokens`."""
     shown = words(page).evaluate_all(
         "spans => spans.map(s => ({text: s.textContent, ...s.dataset}))"
     )

@@ -1,4 +1,4 @@
-"""/docs in Chromium: Swagger UI from this server alone, under its content security policy."""
+"""/docs in Chromium: Swagger UI uses files of this server only, under its security policy."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -6,12 +6,12 @@ from playwright.sync_api import Page, expect
 pytestmark = pytest.mark.browser
 
 
-def test_the_documentation_renders_and_tries_out(page: Page) -> None:
+def test_documentation_page_sends_a_request(page: Page) -> None:
     page.goto("/docs")
     route = page.locator(".opblock", has_text="Classify one text").first
     expect(route).to_be_visible()
     route.locator(".opblock-summary-control").click()
-    # It is open for trying at once; `fill` waits until it is there.
+    # The form is open from the start; `fill` waits until it exists.
     route.locator("textarea").fill(
         '{"text": "A warm and gripping film", "explain": "contributions"}'
     )

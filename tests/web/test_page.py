@@ -1,4 +1,4 @@
-"""The page in Chromium: what it shows is what the API answers."""
+"""The page in Chromium shows the answer of the API."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.chromium import expect_read, numbers, open_page, watched_page, words
+from tests.support.chromium import expect_shown, numbers, open_page, watched_page, words
 from tests.support.server import Server
 
 pytestmark = pytest.mark.browser
@@ -25,8 +25,8 @@ TEXTS = {
 NASTY = 'it\'s "$HOME" `id` \\n 100% !! \n 👍🏽 \u2028 dull'
 
 
-def ask(server: Server, text: str, **options: Any) -> dict[str, Any]:
-    """What the API answers to the page's question."""
+def classify(server: Server, text: str, **options: Any) -> dict[str, Any]:
+    """Return the API's answer to the request of the page."""
     request = {"text": text, "explain": "contributions", "unit": "word"} | options
     answer = server.post(request)
     assert answer.status_code == 200, answer.text
@@ -44,8 +44,8 @@ def test_typing_shows_label_and_probabilities(page: Page, server: Server) -> Non
     page.locator("#text").fill("")
     expect(page.locator("#label")).to_have_text("")
     page.locator("#text").press_sequentially(TEXT, delay=10)
-    expect_read(page, TEXT)
-    answer = ask(server, TEXT)
+    expect_shown(page, TEXT)
+    answer = classify(server, TEXT)
     expect(page.locator("#label")).to_have_text(answer["label"])
     for label, share in answer["probabilities"].items():
         bar = page.locator(f".bar[data-label={label}]")
@@ -55,18 +55,18 @@ def test_typing_shows_label_and_probabilities(page: Page, server: Server) -> Non
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
-def test_words_and_their_numbers_are_those_of_the_api(
+def test_words_and_numbers_equal_the_answer_of_the_api(
     page: Page, server: Server, text: str
 ) -> None:
     open_page(page, text=text)
-    answer = ask(server, text)
+    answer = classify(server, text)
     assert numbers(page) == answer["tokens"]
     assert page.evaluate("window.run") is None
 
 
-def test_shades_follow_the_numbers(page: Page, server: Server) -> None:
+def test_colours_follow_the_attention(page: Page, server: Server) -> None:
     open_page(page, text=TEXT)
-    weights = [token["attention"] for token in ask(server, TEXT)["tokens"]]
+    weights = [token["attention"] for token in classify(server, TEXT)["tokens"]]
     shades = words(page).evaluate_all(
         "spans => spans.map(span => +getComputedStyle(span).getPropertyValue('--attention'))"
     )
@@ -78,17 +78,17 @@ def test_shades_follow_the_numbers(page: Page, server: Server) -> None:
     assert colours[order[0]] != colours[order[-1]]
 
 
-def test_switching_to_contributions_asks_nothing_and_shows_signs(
+def test_change_to_contributions_sends_no_request_and_shows_signs(
     page: Page, server: Server
 ) -> None:
     open_page(page, text=TEXT)
-    asked = list[str]()
-    page.on("request", lambda request: asked.append(request.method))
+    requested = list[str]()
+    page.on("request", lambda request: requested.append(request.url))
     page.get_by_text("Contributions", exact=True).click()
-    expect(page.locator("#reading")).to_have_attribute("data-view", "contributions")
+    expect(page.locator("#explanation")).to_have_attribute("data-view", "contributions")
     expect(page.locator("#equation")).to_contain_text("bias")
-    assert not [url for url in asked if "/classify" in url]
-    tokens = ask(server, TEXT)["tokens"]
+    assert not [url for url in requested if "/classify" in url]
+    tokens = classify(server, TEXT)["tokens"]
     signs, classes = (
         words(page).evaluate_all(f"spans => spans.map(span => {expression})")
         for expression in ("getComputedStyle(span, '::before').content", "span.className")
@@ -100,22 +100,22 @@ def test_switching_to_contributions_asks_nothing_and_shows_signs(
             assert sign == ('"+"' if token["contribution"] > 0 else '"−"')
 
 
-def test_choosing_a_label_shows_its_reasons(page: Page, server: Server) -> None:
+def test_click_on_a_label_shows_its_contributions(page: Page, server: Server) -> None:
     open_page(page, text=TEXT)
-    label = other_label(ask(server, TEXT))
+    label = other_label(classify(server, TEXT))
     bar = page.locator(f".bar[data-label={label}]")
     bar.click()
     expect(bar).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#meaning")).to_contain_text(f"“{label}”")
-    assert numbers(page) == ask(server, TEXT, explain_label=label)["tokens"]
-    page.locator("#follow").click()
-    expect(page.locator("#meaning")).to_contain_text(f"“{ask(server, TEXT)['label']}”")
-    expect(page.locator("#follow")).to_be_hidden()
+    assert numbers(page) == classify(server, TEXT, explain_label=label)["tokens"]
+    page.locator("#explain-best").click()
+    expect(page.locator("#meaning")).to_contain_text(f"“{classify(server, TEXT)['label']}”")
+    expect(page.locator("#explain-best")).to_be_hidden()
 
 
-def test_a_word_tells_its_numbers_to_pointer_and_keyboard(page: Page, server: Server) -> None:
+def test_pointer_and_keyboard_show_the_numbers_of_a_word(page: Page, server: Server) -> None:
     open_page(page, text=TEXT)
-    tokens = ask(server, TEXT)["tokens"]
+    tokens = classify(server, TEXT)["tokens"]
     readout = page.locator("#readout")
     words(page).nth(2).hover()
     expect(readout).to_contain_text(f"attention {tokens[2]['attention']:.3f}")
@@ -126,20 +126,20 @@ def test_a_word_tells_its_numbers_to_pointer_and_keyboard(page: Page, server: Se
     expect(readout).to_contain_text(f"word 2 of {len(tokens)}")
     page.keyboard.press("End")
     expect(words(page).last).to_be_focused()
-    with page.expect_response("**/classify"):  # an answer drawn anew keeps the place
+    with page.expect_response("**/classify"):  # a new answer keeps the focus
         page.locator("#text").evaluate("field => field.dispatchEvent(new Event('input'))")
     expect(words(page).last).to_be_focused()
     assert page.locator("#words [tabindex='0']").count() == 1
 
 
-def test_arrow_keys_go_the_way_the_text_runs(page: Page) -> None:
+def test_arrow_keys_follow_the_direction_of_the_text(page: Page) -> None:
     open_page(page, text=TEXTS["Arabic"])
     words(page).first.focus()
     page.keyboard.press("ArrowLeft")
     expect(words(page).nth(1)).to_be_focused()
 
 
-def test_the_field_runs_as_its_first_letter_does(page: Page) -> None:
+def test_first_letter_decides_the_direction_of_the_text(page: Page) -> None:
     open_page(page)
     for text, direction in (
         (TEXTS["Arabic"], "rtl"),
@@ -151,35 +151,35 @@ def test_the_field_runs_as_its_first_letter_does(page: Page) -> None:
         expect(page.locator("#text")).to_have_attribute("dir", direction)
 
 
-def test_what_was_not_read_is_grey_and_said(page: Page, server: Server) -> None:
+def test_truncated_end_is_marked_and_explained(page: Page, server: Server) -> None:
     limit = server.get("/models").json()["models"][0]["max_tokens"]
     text = "the dull film " * limit
     open_page(page, text=text)
-    read = ask(server, text)["tokens"][-1]["end"]
-    assert page.locator(".unread").evaluate("span => span.textContent") == text[read:]
-    expect(page.locator("#unread-note")).to_contain_text(f"{limit} tokens")
+    read = classify(server, text)["tokens"][-1]["end"]
+    assert page.locator(".truncated").evaluate("span => span.textContent") == text[read:]
+    expect(page.locator("#truncation-note")).to_contain_text(f"{limit} tokens")
 
 
-def test_a_link_brings_the_state_back(browser: Browser, page: Page, server: Server) -> None:
+def test_link_restores_the_state(browser: Browser, page: Page, server: Server) -> None:
     open_page(page)
     text = TEXTS["beyond 16 bits"] + " & 100% #1 + a=b"
     page.locator("#text").fill(text)
-    expect_read(page, text)
-    label = other_label(ask(server, text))
+    expect_shown(page, text)
+    label = other_label(classify(server, text))
     page.locator(f".bar[data-label={label}]").click()
     expect(page.locator("#meaning")).to_contain_text(label)
     with watched_page(browser, server.url) as other:
         other.goto(page.url)
-        expect_read(other, text)
+        expect_shown(other, text)
         expect(other.locator("#text")).to_have_value(text)
         expect(other.locator("#meaning")).to_contain_text(f"“{label}”")
         expect(other.get_by_label("Contributions", exact=True)).to_be_checked()
 
 
 @pytest.mark.parametrize("text", [TEXT, NASTY], ids=["plain", "nasty"])
-def test_the_calls_to_copy_give_the_same_answer(page: Page, server: Server, text: str) -> None:
+def test_shown_requests_return_the_same_answer(page: Page, server: Server, text: str) -> None:
     open_page(page, text=text)
-    expected = ask(server, text)
+    expected = classify(server, text)
     curl, python = (page.locator(id_).inner_text() for id_ in ("#curl", "#python"))
     by_curl = subprocess.run(["sh", "-c", curl], capture_output=True, check=True, timeout=30)
     assert json.loads(by_curl.stdout) == expected
@@ -194,7 +194,7 @@ def test_the_calls_to_copy_give_the_same_answer(page: Page, server: Server, text
     assert json.loads(by_python.stdout) == expected
 
 
-def test_link_and_calls_can_be_copied(page: Page) -> None:
+def test_link_and_requests_can_be_copied(page: Page) -> None:
     open_page(page, text=TEXT)
     for button, expected in [
         ("#copy-curl", page.locator("#curl").inner_text()),
@@ -206,16 +206,16 @@ def test_link_and_calls_can_be_copied(page: Page) -> None:
         assert page.evaluate("navigator.clipboard.readText()") == expected
 
 
-def test_examples_are_texts_to_try(page: Page) -> None:
+def test_click_on_an_example_classifies_it(page: Page) -> None:
     open_page(page)
     example = page.locator("#examples button").last
     text = example.inner_text()
     example.click()
-    expect_read(page, text)
+    expect_shown(page, text)
     expect(page.locator("#text")).to_have_value(text)
 
 
-def test_spans_that_coincide_become_one_word(page: Page) -> None:
+def test_words_with_equal_offsets_are_merged(page: Page) -> None:
     open_page(page)
     cut = page.evaluate(
         """async () => (await import("/static/segments.js")).segment("😀½ b", [
@@ -228,7 +228,7 @@ def test_spans_that_coincide_become_one_word(page: Page) -> None:
     assert (cut[1]["attention"], cut[1]["contribution"]) == (0.75, -2)
 
 
-def test_the_theme_can_be_chosen_and_is_kept(page: Page) -> None:
+def test_chosen_theme_survives_a_reload(page: Page) -> None:
     open_page(page)
     button = page.locator("#theme")
     button.click()

@@ -1,4 +1,4 @@
-"""The page for everybody: axe-core finds nothing serious, at any width and in both themes."""
+"""Accessibility of the page: axe-core finds no serious fault in any state and theme."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ def show_focused_word(page: Page) -> None:
     page.locator("#words [tabindex='0']").focus()
 
 
-def show_unread_end(page: Page) -> None:
+def show_truncated_end(page: Page) -> None:
     open_page(page, text="the dull film " * 200)
 
 
@@ -50,20 +50,20 @@ def show_key_form(page: Page) -> None:
 @pytest.mark.parametrize(
     "show",
     [
-        show_attention, show_contributions, show_focused_word, show_unread_end, show_problem,
+        show_attention, show_contributions, show_focused_word, show_truncated_end, show_problem,
         show_key_form,
     ],
 )  # fmt: skip
-def test_axe_finds_nothing_serious(
+def test_axe_finds_no_serious_fault(
     browser: Browser, server: Server, show: Callable[[Page], None], theme: Literal["light", "dark"]
 ) -> None:
     with watched_page(browser, server.url, color_scheme=theme, bypass_csp=True) as page:
         show(page)
         page.wait_for_timeout(300)  # bars grow for 0.2 s
-        assert not grave_faults(page)
+        assert not serious_faults(page)
 
 
-def grave_faults(page: Page) -> list[str]:
+def serious_faults(page: Page) -> list[str]:
     return [
         f"{rule['id']}: {rule['help']}: {[node['html'] for node in rule['nodes']]}"
         for rule in Axe().run(page).response["violations"]
@@ -72,7 +72,7 @@ def grave_faults(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious_in_files(
+def test_axe_finds_no_serious_fault_in_saved_pages(
     browser: Browser,
     server: Server,
     trained: Path,
@@ -86,18 +86,28 @@ def test_axe_finds_nothing_serious_in_files(
     with watched_page(browser, server.url, color_scheme=theme, bypass_csp=True) as page:
         for file in (tmp_path / "index.html", saved):
             page.set_content(file.read_text(encoding="utf-8"))
-            assert not grave_faults(page)
+            assert not serious_faults(page)
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
-def test_nothing_is_wider_than_the_window(browser: Browser, server: Server, width: int) -> None:
+def test_page_does_not_scroll_sideways(browser: Browser, server: Server, width: int) -> None:
     viewport = {"width": width, "height": 800}
     with watched_page(browser, server.url, viewport=viewport) as page:
         open_page(page, text=TEXT + " " + "x" * 300, view="contributions")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_everything_can_be_reached_with_tab(page: Page) -> None:
+def test_explanation_spans_both_columns_of_a_wide_window(browser: Browser, server: Server) -> None:
+    with watched_page(browser, server.url, viewport={"width": 1280, "height": 800}) as page:
+        open_page(page, text=TEXT)
+        main, explanation = (
+            page.locator(name).evaluate("element => element.clientWidth")
+            for name in ("main", "#explanation")
+        )
+        assert explanation == pytest.approx(main, abs=4)
+
+
+def test_tab_reaches_every_control(page: Page) -> None:
     open_page(page, text=TEXT)
     page.locator("#text").focus()
     reached = list[str]()
@@ -110,18 +120,18 @@ def test_everything_can_be_reached_with_tab(page: Page) -> None:
     assert len([name for name in reached if name.startswith("word")]) == 1
 
 
-def test_screen_readers_hear_the_label_once_typing_stops(page: Page) -> None:
+def test_label_is_announced_after_typing_stops(page: Page) -> None:
     open_page(page)
     page.evaluate(
         """() => {
-            window.heard = [];
-            const told = document.getElementById("announcement");
-            new MutationObserver(() => window.heard.push(told.textContent))
-                .observe(told, {childList: true, characterData: true, subtree: true});
+            window.announced = [];
+            const announcement = document.getElementById("announcement");
+            new MutationObserver(() => window.announced.push(announcement.textContent))
+                .observe(announcement, {childList: true, characterData: true, subtree: true});
         }"""
     )
     page.locator("#text").fill("")
     page.locator("#text").press_sequentially("a warm and gripping film", delay=150)
     expect(page.locator("#announcement")).to_contain_text("%")
     page.wait_for_timeout(1200)
-    assert page.evaluate("window.heard.filter(Boolean).length") <= 1
+    assert page.evaluate("window.announced.filter(Boolean).length") <= 1

@@ -1,9 +1,9 @@
-// The label and the probabilities: one bar a class, each a button that asks for its reasons.
+// The label and the probabilities: one bar for each label, which is a button that explains the label.
 
-import { percent } from "./numbers.js";
+import { percent } from "./format.js";
 
-const FEW = 6; // that many classes keep their places, so that bars grow and shrink calmly
-const STRONGEST = 5; // of more classes, that many are shown at first
+const MAX_FIXED_BARS = 6; // up to this many labels keep their order, so that only the bars change
+const FIRST_BARS = 5; // with more labels, this many are shown at first
 
 const label = document.getElementById("label");
 const note = document.getElementById("label-note");
@@ -11,42 +11,43 @@ const bars = document.getElementById("bars");
 const more = document.getElementById("more");
 const announcement = document.getElementById("announcement");
 
-const rows = new Map(); // label -> its list item, kept so that bars glide and focus stays
-let all = false;
+const rows = new Map(); // label -> its list item; an item is used again so that bars move smoothly and keep the focus
+let showAll = false;
 let shown = null;
 let timer = null;
 
-/** Call `choose(label)` when a bar is chosen. */
+/** Calls `choose(label)` when a bar is clicked. */
 export function onChoose(choose) {
   bars.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (button) choose(button.dataset.label);
   });
   more.addEventListener("click", () => {
-    all = !all;
+    showAll = !showAll;
     showBars();
   });
 }
 
-/** Show an answer's label and probabilities; `explained` is the label whose reasons are shown. */
-export function showVerdict(answer, model, explained) {
+/** Shows the label and the probabilities; `explained` is the label that the page explains. */
+export function showPrediction(answer, model, explained) {
   const ranked = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
   const [best, probability] = ranked[0];
-  const unsure = answer.label === null;
-  label.textContent = answer.label ?? "not sure";
-  label.classList.toggle("unsure", unsure);
+  const withheld = answer.label === null;
+  label.textContent = answer.label ?? "no label";
+  label.classList.toggle("withheld", withheld);
   const threshold = model?.min_confidence ?? null;
-  note.textContent = unsure
-    ? `The most probable label, ${best}, has ${percent(probability)}` +
-      (threshold === null ? "." : `; this model wants ${percent(threshold)} to be sure.`)
+  note.textContent = withheld
+    ? `The most probable label is ${best} with ${percent(probability)}.` +
+      (threshold === null ? "" : ` This model needs at least ${percent(threshold)} to give a label.`)
     : "";
-  shown = { ranked, places: placesOf(model, ranked), explained };
+  shown = { ranked, order: barOrder(model, ranked), explained };
   showBars();
-  announce(unsure ? `Not sure; perhaps ${best}, ${percent(probability)}` : `${best}, ${percent(probability)}`);
+  const summary = `${best}, ${percent(probability)}`;
+  announce(withheld ? `No label. The most probable label is ${summary}` : summary);
 }
 
-/** Show that there is nothing to show, and why. */
-export function clearVerdict(sentence) {
+/** Removes the prediction and shows a sentence instead. */
+export function clearPrediction(sentence) {
   shown = null;
   label.textContent = "";
   note.textContent = sentence;
@@ -56,30 +57,31 @@ export function clearVerdict(sentence) {
   announce("");
 }
 
-/** Tell screen readers, once the typing has stopped. */
+/** Announces a sentence to screen readers after a pause in typing. */
 function announce(sentence) {
   clearTimeout(timer);
   timer = setTimeout(() => (announcement.textContent = sentence), 1000);
 }
 
-function placesOf(model, ranked) {
-  if (ranked.length > FEW || !model) return ranked.map(([name]) => name);
+/** Returns the labels in the order of their bars. */
+function barOrder(model, ranked) {
+  if (ranked.length > MAX_FIXED_BARS || !model) return ranked.map(([name]) => name);
   return model.labels.filter((name) => ranked.some(([other]) => other === name));
 }
 
 function showBars() {
   if (!shown) return;
-  const { ranked, places, explained } = shown;
-  const cut = places.length > FEW && !all;
-  const names = cut ? places.slice(0, STRONGEST) : places;
+  const { ranked, order, explained } = shown;
+  const shortened = order.length > MAX_FIXED_BARS && !showAll;
+  const names = shortened ? order.slice(0, FIRST_BARS) : [...order];
   if (explained && !names.includes(explained)) names.push(explained);
   const probabilities = new Map(ranked);
   const items = names.map((name) => row(name, probabilities.get(name), name === explained));
   const focused = document.activeElement;
   bars.replaceChildren(...items);
-  if (bars.contains(focused)) focused.focus(); // moving an element takes its focus away
-  more.hidden = places.length <= FEW;
-  more.textContent = all ? `Only the first ${STRONGEST}` : `All ${places.length} labels`;
+  if (bars.contains(focused)) focused.focus(); // an element that moves loses the focus
+  more.hidden = order.length <= MAX_FIXED_BARS;
+  more.textContent = showAll ? `Show the first ${FIRST_BARS} labels` : `Show all ${order.length} labels`;
 }
 
 function row(name, probability, explained) {
