@@ -25,39 +25,45 @@ from heed.model.errors import HeedError
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Compare, and write `quality.json`, `quality.md` and `quality.svg`."""
-    asked = _parser().parse_args(arguments)
-    asked.out.mkdir(parents=True, exist_ok=True)
+    options = _parser().parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
     results: list[SetResults] = []
-    for name in asked.sets or ([OWN] if asked.train else SETS):
+    for name in options.sets or ([OWN] if options.train else SETS):
         try:
             results.append(
-                compare(name, _rows(name, asked), _sources(name, asked), asked.out, asked.time_only)
+                compare(
+                    name,
+                    _rows(name, options),
+                    _sources(name, options),
+                    options.out,
+                    options.time_only,
+                )
             )
         except HeedError as error:
             print(f"{name}: left out: {error}", file=sys.stderr)
             continue
-        (asked.out / "quality.json").write_text(as_json(results), encoding="utf-8")
-        (asked.out / "quality.md").write_text(table(results) + "\n", encoding="utf-8")
-        (asked.out / "quality.svg").write_text(plot(results), encoding="utf-8")
+        (options.out / "quality.json").write_text(as_json(results), encoding="utf-8")
+        (options.out / "quality.md").write_text(table(results) + "\n", encoding="utf-8")
+        (options.out / "quality.svg").write_text(plot(results), encoding="utf-8")
     if not results:
         sys.exit(2)
     print(table(results))
 
 
-def _rows(name: str, asked: argparse.Namespace) -> TrainingRows:
+def _rows(name: str, options: argparse.Namespace) -> TrainingRows:
     if name != OWN:
-        return read_set(name, asked.data, asked.out)
-    if asked.test is None:
+        return read_set(name, options.data, options.out)
+    if options.test is None:
         raise HeedError("there are no test rows; name some with --test")
-    return read_files(tuple(asked.train), asked.dev, asked.test, asked.out)
+    return read_files(tuple(options.train), options.dev, options.test, options.out)
 
 
-def _sources(name: str, asked: argparse.Namespace) -> Sources:
-    bundle = asked.bundle.get(name, SETS[name].bundle if name in SETS else None)
-    checkpoint = asked.encoder_checkpoint.get(name)
+def _sources(name: str, options: argparse.Namespace) -> Sources:
+    bundle = options.bundle.get(name, SETS[name].bundle if name in SETS else None)
+    checkpoint = options.encoder_checkpoint.get(name)
     return Sources(
         bundle=Path(bundle) if bundle else None,
-        encoder=asked.encoder,
+        encoder=options.encoder,
         encoder_checkpoint=Path(checkpoint) if checkpoint else None,
     )
 
@@ -86,11 +92,11 @@ def _parser() -> argparse.ArgumentParser:
 class _SetPaths(argparse.Action):
     """Collects SET=DIR, which may be given several times."""
 
-    def __call__(self, parser: Any, asked: Any, value: Any, option: str | None = None) -> None:
+    def __call__(self, parser: Any, options: Any, value: Any, option: str | None = None) -> None:
         name, equals, folder = value.partition("=")
         if not equals:
             parser.error(f"{option} needs SET=DIR, not {value}")
-        setattr(asked, self.dest, getattr(asked, self.dest) | {name: folder})
+        setattr(options, self.dest, getattr(options, self.dest) | {name: folder})
 
 
 if __name__ == "__main__":

@@ -59,17 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("sets", nargs="*", default=list(EPOCHS), help=", ".join(EPOCHS))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of sets")
     parser.add_argument("--out", type=Path, default=Path("runs/network-sizes"))
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     results = []
-    for name in asked.sets:
-        files, folder = SETS[name], asked.data / name
+    for name in options.sets:
+        files, folder = SETS[name], options.data / name
         assert files.dev is not None
         train, dev = folder / files.train, folder / files.dev
-        bundles = train_all(train, dev, CONFIGURATIONS, EPOCHS[name], asked.out / name)
+        bundles = train_all(train, dev, CONFIGURATIONS, EPOCHS[name], options.out / name)
         results.append(measure(name, dev, bundles))
-    (asked.out / "sizes.json").write_text(as_json(results), encoding="utf-8")
-    (asked.out / "sizes.md").write_text(table(results) + "\n", encoding="utf-8")
-    (asked.out / "sizes.svg").write_text(plot(results), encoding="utf-8")
+    (options.out / "sizes.json").write_text(as_json(results), encoding="utf-8")
+    (options.out / "sizes.md").write_text(table(results) + "\n", encoding="utf-8")
+    (options.out / "sizes.svg").write_text(plot(results), encoding="utf-8")
     print(table(results))
 
 

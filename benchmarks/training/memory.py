@@ -32,11 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--words", type=int, default=50, help="words of each row")
     parser.add_argument("--classes", type=int, default=4, help="labels")
     parser.add_argument("--seconds", type=float, default=60, help="after the first checkpoint")
-    asked, options = parser.parse_known_args(arguments)
+    options, train_options = parser.parse_known_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        data = write_rows(Path(folder) / "rows.csv", asked.rows, asked.words, asked.classes)
-        result = vars(asked) | {"file_megabytes": data.stat().st_size // 10**6}
-        json.dump(result | measure(data, asked.seconds, options), sys.stdout, indent=2)
+        data = write_rows(Path(folder) / "rows.csv", options.rows, options.words, options.classes)
+        result = vars(options) | {"file_megabytes": data.stat().st_size // 10**6}
+        json.dump(result | measure(data, options.seconds, train_options), sys.stdout, indent=2)
     print()
 
 
@@ -59,7 +59,7 @@ def write_rows(path: Path, rows: int, words: int, classes: int) -> Path:
     return path
 
 
-def measure(data: Path, seconds: float, options: Sequence[str]) -> dict[str, float]:
+def measure(data: Path, seconds: float, train_options: Sequence[str]) -> dict[str, float]:
     """Train until the first checkpoint and `seconds` more.
 
     Returns:
@@ -69,7 +69,7 @@ def measure(data: Path, seconds: float, options: Sequence[str]) -> dict[str, flo
     state = folder / "checkpoint" / STATE
     command = [
         *(sys.executable, "-m", "heed", "train", str(data), "--out", str(folder / "bundle")),
-        *("--epochs", "1", "--checkpoint", str(state.parent), *options),
+        *("--epochs", "1", "--checkpoint", str(state.parent), *train_options),
     ]
     started = time.monotonic()
     result: dict[str, float] = {}
