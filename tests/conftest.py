@@ -1,4 +1,4 @@
-"""What every test shares. In CI a test that cannot run is a failure, not a skip."""
+"""Fixtures of all tests. In CI, a test that cannot run fails instead of being skipped."""
 
 import os
 from collections.abc import Generator
@@ -10,12 +10,12 @@ from tests.support.command import heed
 from tests.support.server import Server, serve
 from tests.support.texts import reviews, write_csv
 
-SIZES = ("--width", 32, "--epochs", 20, "--terms", "made for the tests")
+TRAIN_OPTIONS = ("--width", 32, "--epochs", 8, "--terms", "made for the tests")
 """Options of the bundle `trained`."""
 
 pytest_plugins = ["tests.support.chromium", "tests.support.sets"]
 
-# As `heed train` sets it, before PyTorch is loaded: threads that wait take no time from others.
+# `heed train` sets it too, and it counts only before PyTorch is loaded: idle threads sleep.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SLOW = {
@@ -52,23 +52,20 @@ IN_CI = os.environ.get("CI") == "true"
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item,
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if item.get_closest_marker("gpu") is None:
-        _refuse_skip(report)
+    _fail_skip_in_ci(report)
     return report
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     report = yield
-    _refuse_skip(report)
+    _fail_skip_in_ci(report)
     return report
 
 
-def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+def _fail_skip_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
@@ -76,19 +73,19 @@ def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 @pytest.fixture(scope="session")
 def train_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """300 labelled reviews, `text,label`."""
+    """A file of 300 labelled reviews with the columns `text,label`."""
     return write_csv(tmp_path_factory.mktemp("data") / "reviews.csv", reviews(300, seed=1))
 
 
 @pytest.fixture(scope="session")
 def test_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """80 more."""
+    """A file of 80 other reviews."""
     return write_csv(tmp_path_factory.mktemp("data") / "test.csv", reviews(80, seed=2))
 
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkpoint folder that `trained` was made with; ask for that one too."""
+    """The checkpoint folder of `trained`; a test that uses it must use `trained` as well."""
     return tmp_path_factory.mktemp("checkpoint") / "reviews"
 
 
@@ -96,22 +93,25 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(
     tmp_path_factory: pytest.TempPathFactory, train_csv: Path, test_csv: Path, checkpoint: Path
 ) -> Path:
-    """A real bundle, small, trained once through the command line; read it, do not change it."""
+    """A small bundle that the command line trained once. Tests must not change it."""
     out = tmp_path_factory.mktemp("bundles") / "reviews"
-    heed("train", train_csv, "--out", out, "--test", test_csv, "--checkpoint", checkpoint, *SIZES)
+    heed(
+        "train", train_csv, "--out", out, "--test", test_csv,
+        "--checkpoint", checkpoint, *TRAIN_OPTIONS,
+    )  # fmt: skip
     return out
 
 
 @pytest.fixture(scope="session")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny sentence encoder."""
-    from tests.support import encoders  # it needs transformers, which takes seconds to load
+    from tests.support import encoders  # loads transformers, which takes seconds
 
     return encoders.bert(tmp_path_factory.mktemp("encoders") / "bert")
 
 
 @pytest.fixture(scope="session")
 def server(trained: Path) -> Generator[Server]:
-    """A running `heed serve` with the bundle `trained`; `.url` is where."""
+    """A running `heed serve` with the bundle `trained`."""
     with serve(trained) as running:
         yield running

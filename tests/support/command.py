@@ -1,4 +1,4 @@
-"""Run the command `heed`, here or as a person does, in a process of its own."""
+"""Run the command `heed`, in this process or in a new one."""
 
 import contextlib
 import io
@@ -15,9 +15,9 @@ Done = subprocess.CompletedProcess[str]
 
 
 def heed(*arguments: object, check: bool = True) -> Done:
-    """Run `heed ARGUMENTS` in this process, which has PyTorch loaded already.
+    """Run `heed ARGUMENTS` in this process, which saves the time to load PyTorch.
 
-    Unless told not to, fail when it does.
+    With `check`, an exit status other than 0 fails the test.
     """
     given = [str(argument) for argument in arguments]
     out, err, status, before = io.StringIO(), io.StringIO(), 0, sys.argv
@@ -25,7 +25,7 @@ def heed(*arguments: object, check: bool = True) -> Done:
     with (
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
-        warnings.catch_warnings(action="default"),  # as a process has them
+        warnings.catch_warnings(action="default"),  # as in a new process
     ):
         try:
             main()
@@ -39,7 +39,7 @@ def heed(*arguments: object, check: bool = True) -> Done:
 
 
 def heed_alone(*arguments: object, check: bool = True) -> Done:
-    """Run `heed ARGUMENTS` in a process of its own, for what is set as packages are loaded."""
+    """Run `heed ARGUMENTS` in a new process, for what happens when packages are loaded."""
     done = subprocess.run(
         [sys.executable, "-m", "heed", *map(str, arguments)],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Tiny sentence encoders that know next to nothing, each with a tokenizer of another kind."""
+"""Tiny sentence encoders with random weights, each with another kind of tokenizer."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ SIZES: dict[str, Any] = {
 
 
 def bert(folder: Path) -> Path:
-    """WordPiece, [PAD] at 0: every character, and the words of `tests.texts`."""
+    """An encoder with WordPiece and [PAD] at 0: all characters and the words of `texts.py`."""
     letters = [chr(c) for c in range(33, 127) if not chr(c).isupper()]
     words = [*THINGS, *GOOD, *BAD, "the", "was", "word"]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]
@@ -50,13 +50,13 @@ def bert(folder: Path) -> Path:
     torch.manual_seed(0)
     network = BertModel(BertConfig(vocab_size=len(tokens), **SIZES))
     table = network.embeddings.word_embeddings.weight.data
-    for group, sign in ((GOOD, 1), (BAD, -1)):  # as if a pretraining had taught it that
+    for group, sign in ((GOOD, 1), (BAD, -1)):  # good and bad words differ, as after pretraining
         table[[vocabulary[word] for word in group]] += sign * torch.linspace(-1, 1, table.shape[1])
     return _save(folder, network, inner, names)
 
 
 def roberta(folder: Path) -> Path:
-    """Byte-level BPE, <s> at 0 and <pad> at 1."""
+    """An encoder with byte-level BPE, <s> at 0 and <pad> at 1."""
     inner = Tokenizer(models.BPE(unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
@@ -82,12 +82,12 @@ def roberta(folder: Path) -> Path:
 
 
 def unigram(folder: Path) -> Path:
-    """Unigram, <s> at 0 and <pad> at 1, each a piece of score 0 that a text could be made of."""
+    """An encoder with Unigram, <s> at 0 and <pad> at 1, both also tokens that a text can have."""
     letters = [chr(c) for c in range(33, 127)]
-    pieces = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -3.0)]
-    pieces += [(letter, -5.0) for letter in letters]
-    pieces += [(f"▁{word}", -4.0) for word in [*THINGS, *GOOD, *BAD]]
-    inner = Tokenizer(models.Unigram(pieces, unk_id=3))
+    tokens = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -3.0)]
+    tokens += [(letter, -5.0) for letter in letters]
+    tokens += [(f"▁{word}", -4.0) for word in [*THINGS, *GOOD, *BAD]]
+    inner = Tokenizer(models.Unigram(tokens, unk_id=3))
     inner.pre_tokenizer = pre_tokenizers.Metaspace()
     names = {
         "unk_token": "<unk>",
@@ -96,7 +96,7 @@ def unigram(folder: Path) -> Path:
         "eos_token": "</s>",
     }
     torch.manual_seed(0)
-    return _save(folder, BertModel(BertConfig(vocab_size=len(pieces), **SIZES)), inner, names)
+    return _save(folder, BertModel(BertConfig(vocab_size=len(tokens), **SIZES)), inner, names)
 
 
 def _save(

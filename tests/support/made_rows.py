@@ -1,4 +1,4 @@
-"""Encoded rows for tests of the linear half, of token ids that are made up."""
+"""Encoded rows of random token ids, for tests of the n-gram model."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ VOCABULARY = 60
 
 
 def make_rows(rows: int, classes: int, seed: int) -> Dataset:
-    """Texts of 8 tokens, two of which tell the class."""
+    """Return texts of 8 tokens, two of which determine the class."""
     random = np.random.default_rng(seed)
     labels: NDArray[np.int64] = np.arange(rows) % classes
     ids = random.integers(1 + classes, VOCABULARY, (rows, 8))

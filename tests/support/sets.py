@@ -1,4 +1,4 @@
-"""Sets that `datasets` reads from a folder; a plugin, so that its fixture is everywhere."""
+"""A fixture that writes a data set which the package `datasets` reads from a folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +13,13 @@ Make = Callable[..., Path]
 
 @pytest.fixture
 def make_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
-    """Makes a set of some splits, each with so many reviews, and gives its name."""
+    """Return a function that writes splits of some reviews each, and returns the name of the set.
+
+    A negative number of rows hides the labels of a split.
+    """
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    import datasets  # it reads them then
+    import datasets  # reads both variables when it is loaded
 
     datasets.disable_progress_bars()
 

@@ -1,4 +1,4 @@
-"""Small real text for tests: reviews made of real words, in several scripts, with their label."""
+"""Labelled reviews for tests, composed of real words in several scripts."""
 
 import csv
 import random
@@ -56,7 +56,7 @@ FOREIGN = {
 
 
 def reviews(count: int, seed: int) -> list[tuple[str, str]]:
-    """Texts and labels, about as many of each label."""
+    """Return texts with labels, about the same number of each label."""
     choose = random.Random(seed)
     rows = []
     for number in range(count):

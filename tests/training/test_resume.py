@@ -23,7 +23,7 @@ from heed.model.training.checkpoint import FORMAT, METADATA, STATE, TOKENIZER, C
 from heed.model.training.config import TrainConfig
 from heed.model.training.dataset import Dataset, tokenize_texts
 from heed.model.training.trainer import train_network
-from tests.conftest import SIZES
+from tests.conftest import TRAIN_OPTIONS
 from tests.support.command import ROOT, heed
 
 
@@ -34,7 +34,7 @@ def test_killed_and_resumed_is_uninterrupted(
     folder, out = tmp_path / "checkpoint", tmp_path / "reviews"
     arguments = [
         *("train", train_csv, "--out", out, "--test", test_csv, "--checkpoint", folder),
-        *SIZES,
+        *TRAIN_OPTIONS,
     ]
     running = subprocess.Popen(
         [sys.executable, "-m", "heed", *map(str, arguments)], cwd=ROOT, stderr=subprocess.DEVNULL
@@ -166,7 +166,16 @@ def test_what_a_resumed_training_may_be_told_anew(
 ) -> None:
     """Names and terms; but no search for another network."""
     folder = Path(shutil.copytree(checkpoint, tmp_path / "checkpoint"))
-    resumed = ["train", train_csv, "--test", test_csv, "--checkpoint", folder, "--resume", *SIZES]
+    resumed = [
+        "train",
+        train_csv,
+        "--test",
+        test_csv,
+        "--checkpoint",
+        folder,
+        "--resume",
+        *TRAIN_OPTIONS,
+    ]
     searched = heed(*resumed, "--out", tmp_path / "tuned", "--tune", 0.1, check=False)
     assert "was begun without --tune" in searched.stderr
     named = ["--name", "other", "--version", "2.0.0", "--terms", "CC0"]
@@ -177,7 +186,7 @@ def test_what_a_resumed_training_may_be_told_anew(
     )
     assert first.model == bundle.model == again.model
     terms = [config.training["terms"] for config in (bundle.config, again.config)]
-    assert terms == ["CC0", first.config.training["terms"]]  # which `SIZES` names
+    assert terms == ["CC0", first.config.training["terms"]]  # which `TRAIN_OPTIONS` names
     for config in (bundle.config, again.config):
         assert (config.name, config.version) == ("other", "2.0.0")
         assert config.training["data"] == first.config.training["data"]

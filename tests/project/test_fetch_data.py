@@ -1,4 +1,4 @@
-"""What `make data` fetches, from a set that stands in a folder instead of on the hub."""
+"""`make data` writes public sets as files; here the set is in a folder instead of on the hub."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.support.command import ROOT
 from tests.support.sets import Make
 
 
-def test_rows_are_written_as_training_reads_them(make_set: Make, tmp_path: Path) -> None:
+def test_written_rows_can_be_read_by_training(make_set: Make, tmp_path: Path) -> None:
     name = make_set(text="sentence", train=40, test=20)
     source = Source(f"{name}@train", text="sentence", renamed={"bad": "negative"})
     file = tmp_path / "folder" / "train.csv.gz"
@@ -23,7 +23,7 @@ def test_rows_are_written_as_training_reads_them(make_set: Make, tmp_path: Path)
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
-def test_labels_and_texts_can_be_left_out(make_set: Make, tmp_path: Path) -> None:
+def test_labels_and_texts_can_be_excluded(make_set: Make, tmp_path: Path) -> None:
     name = f"{make_set(train=40)}@train"
     file = tmp_path / "some.csv.gz"
     assert 0 < fetch(Source(name, labels=("good",)), file) < 40
@@ -31,7 +31,7 @@ def test_labels_and_texts_can_be_left_out(make_set: Make, tmp_path: Path) -> Non
     assert fetch(Source(name, unless_in=name), file) == 0
 
 
-def test_a_hidden_label_is_refused(make_set: Make, tmp_path: Path) -> None:
+def test_split_without_labels_is_refused(make_set: Make, tmp_path: Path) -> None:
     name = make_set(train=20, test=-20)
     file = tmp_path / "test.csv.gz"
     with pytest.raises(DataError, match="it hides its labels"):
@@ -40,7 +40,7 @@ def test_a_hidden_label_is_refused(make_set: Make, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["sentiment", "intents", "sentiment-zh"])
-def test_every_file_that_training_reads_is_fetched(target: str) -> None:
+def test_make_data_fetches_every_file_that_make_train_reads(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     recipe = makefile.split(f"\ntrain-{target}:")[1].split("\n\n")[0]
     files = re.findall(r"\$\(DATA\)/(\S+)\.csv\.gz", recipe)
