@@ -57,9 +57,9 @@ export function showView(view) {
   set("low", contributions ? signed(-maxima.contribution) : "0");
   set("high", contributions ? signed(maxima.contribution) : weight(maxima.attention));
   listStrongest(contributions ? "contribution" : "attention");
-  const total = answer.logit - answer.bias;
+  const [score, bias, sum] = [answer.logit, answer.bias, answer.logit - answer.bias].map(signed);
   set("equation", contributions
-    ? `The score ${signed(answer.logit)} is the bias ${signed(answer.bias)} plus the sum of all contributions ${signed(total)}.`
+    ? `The score ${score} is the bias ${bias} plus the sum of all contributions ${sum}.`
     : "The attention of all words adds up to 1.");
 }
 
@@ -168,7 +168,8 @@ words.addEventListener("click", (event) => {
 });
 words.addEventListener("keydown", (event) => {
   const forward = getComputedStyle(words).direction === "rtl" ? -1 : 1;
-  const steps = { ArrowRight: forward, ArrowLeft: -forward, Home: -wordSegments.length, End: wordSegments.length };
+  const count = wordSegments.length;
+  const steps = { ArrowRight: forward, ArrowLeft: -forward, Home: -count, End: count };
   const step = steps[event.key];
   if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();

@@ -11,7 +11,8 @@ const bars = document.getElementById("bars");
 const more = document.getElementById("more");
 const announcement = document.getElementById("announcement");
 
-const rows = new Map(); // label -> its list item; an item is used again so that bars move smoothly and keep the focus
+// Label to list item. Items are used again, so that bars move smoothly and keep the focus.
+const rows = new Map();
 let showAll = false;
 let shown = null;
 let timer = null;
