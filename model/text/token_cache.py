@@ -1,7 +1,7 @@
 """A cache of tokenized chunks. A chunk is the text between two spaces.
 
 Texts repeat their words, and a look-up is faster than tokenizing a word again.
-`python -m benchmarks.reading` measures the gain.
+`python -m benchmarks.speed.tokenizer` measures the gain.
 """
 
 from dataclasses import dataclass
