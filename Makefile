@@ -33,7 +33,7 @@ check: $(VENV)/.dev ## check format, lint, types, shell scripts and the Dockerfi
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/shellcheck .ci/run
+	$(BIN)/shellcheck .ci/run findings/*.sh
 	$(BIN)/hadolint Dockerfile
 
 fix: $(VENV)/.dev ## format the code and apply the linter's fixes
@@ -77,18 +77,18 @@ train-sentiment-zh: $(VENV)/.dev
 	  --checkpoint runs/sentiment-zh --out bundles/sentiment-zh --force $(ARGS)
 
 bench: $(VENV)/.dev ## measure the speed that the README claims; needs wrk and two cores
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.speed $(ARGS)
 
 PEERS := fastapi litserve bentoml rayserve
 
 bench-peers: $(VENV)/.dev $(PEERS:%=.venv-peers/%/.installed) ## compare the speed with other servers
-	$(BIN)/python -m benchmarks.compare --plot docs/peers.svg $(ARGS)
+	$(BIN)/python -m benchmarks.peers --plot docs/peers.svg $(ARGS)
 
 bench-quality: $(VENV)/.dev ## compare the quality with other classifiers, on the data sets in DATA
-	$(BIN)/pip install --quiet --constraint constraints.txt --requirement benchmarks/quality.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --requirement benchmarks/quality/requirements.txt
 	$(BIN)/python -m benchmarks.quality --data $(DATA) --encoder $(ENCODER) $(ARGS)
 
-.venv-peers/%/.installed: benchmarks/peers/%.txt
+.venv-peers/%/.installed: benchmarks/peers/servers/%.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet --requirement $<
 	@touch $@

@@ -18,6 +18,8 @@ pytest_plugins = ["tests.support.chromium", "tests.support.sets"]
 # `heed train` sets it too, and it counts only before PyTorch is loaded: idle threads sleep.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+IN_CI = os.environ.get("CI") == "true"
+
 SLOW = {
     "tests/commands/test_extras.py",
     "tests/distill/test_augment.py",
@@ -25,30 +27,26 @@ SLOW = {
     "tests/distill/test_static_vectors.py",
     "tests/distill/test_teacher.py",
     "tests/evaluation/test_faithfulness.py",
-    "tests/project/test_benchmarks.py",
-    "tests/project/test_quality.py",
     "tests/serving/test_acceptor.py",
     "tests/serving/test_connections.py",
     "tests/serving/test_poison.py",
     "tests/serving/test_process.py",
     "tests/serving/test_shedding.py",
     "tests/training/test_fit_ngrams.py",
-    "tests/training/test_memory.py",
     "tests/training/test_resume.py",
     "tests/training/test_search.py",
     "tests/training/test_token_targets.py",
     "tests/training/test_trainer.py",
 }
-"""Files whose tests train for more than a few seconds, or start several processes."""
+"""Files whose tests all train for more than a few seconds or start several processes. In other files,
+single tests have the marker."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of slow files."""
     for item in items:
         if str(item.path.relative_to(item.config.rootpath)) in SLOW:
             item.add_marker(pytest.mark.slow)
-
-
-IN_CI = os.environ.get("CI") == "true"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -129,6 +129,7 @@ def test_fasttext_initialises_its_whole_matrix(finished: Path) -> None:
     assert (norms > 0).mean() > 0.999
 
 
+@pytest.mark.slow
 def test_onnx_encoder_equals_the_pytorch_teacher(
     tmp_path: Path, bert: Path, train_csv: Path, test_csv: Path
 ) -> None:
