@@ -38,8 +38,10 @@ SLOW = {
     "tests/training/test_token_targets.py",
     "tests/training/test_trainer.py",
 }
-"""Files whose tests all train for more than a few seconds or start several processes. In other files,
-single tests have the marker."""
+"""Files whose tests train for more than a few seconds, or start several processes.
+
+In other files, single tests have the marker.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
