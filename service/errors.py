@@ -1,34 +1,40 @@
-"""What a request can meet, told without HTTP, and the one table that maps it to a status.
+"""The errors that a request can meet. Each class declares its HTTP status and its title once.
 
 ServiceError
-├── NotHttp              what was sent is not HTTP
-├── HeadTooLarge         request line and headers above their limit
-├── NotJson              the body is not JSON
-├── Unauthorized         key missing or wrong
-├── UnknownModel         no bundle has that name
-├── UnknownRoute         no such path
-├── WrongMethod          the path has other methods
-├── TooLarge             body or batch above its limit
-├── NotJsonType          the content type is not application/json
-├── Invalid              JSON, but not a valid request
-├── QueueFull            as much waits as may wait
-├── Unavailable          warming up or draining
-├── InferenceDown        nothing can be classified at present
-├── DeadlineExceeded     --timeout passed
-├── InferenceFailed      the network gave no answer for this text
-└── InternalError        a bug
+├── NotHttp              400  the bytes received are not HTTP
+├── NotJson              400  the body is not JSON
+├── Unauthorized         401  the API key is missing or wrong
+├── UnknownModel         404  no bundle has that name
+├── UnknownRoute         404  no route has that path
+├── WrongMethod          405  the route has other methods
+├── TooLarge             413  the body or the batch exceeds its limit
+├── NotJsonType          415  the content type is not application/json
+├── Invalid              422  JSON, but not a valid request
+├── QueueFull            429  the queue is full
+├── HeadTooLarge         431  the request line and headers exceed their limit
+├── InferenceFailed      500  the network gave no usable output for this text
+├── InternalError        500  a bug
+├── Unavailable          503  warming up or draining
+├── InferenceDown        503  the network fails on every text
+└── DeadlineExceeded     504  --timeout passed
 """
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 Fault = tuple[Sequence[str | int], str]
+"""The location of a fault in a request, and what is wrong there."""
 
 
 class ServiceError(Exception):
-    """The root. `detail` is a sentence for the caller; `headers` go with the answer."""
+    """The root. `detail` is a sentence for the client; `headers` are sent with the response."""
 
+    status: ClassVar[int]
     title: ClassVar[str]
+
+    def __init_subclass__(cls, status: int, title: str) -> None:
+        """Every error has a status and a title: a class without them cannot be defined."""
+        cls.status, cls.title = status, title
 
     def __init__(self, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -36,142 +42,96 @@ class ServiceError(Exception):
         self.headers = headers or {}
 
     def problem(self) -> dict[str, Any]:
-        """The answer's body (RFC 9457)."""
+        """Return the body of the response (RFC 9457)."""
         return {
             "type": "urn:heed:" + self.title.lower().replace(" ", "-"),
             "title": self.title,
-            "status": STATUS[type(self)],
+            "status": self.status,
             "detail": self.detail,
         }
 
 
-class NotHttp(ServiceError):
-    """What was sent is not HTTP."""
-
-    title = "Not HTTP"
+class NotHttp(ServiceError, status=400, title="Not HTTP"):
+    """The bytes received are not HTTP."""
 
 
-class HeadTooLarge(ServiceError):
-    """Request line and headers above their limit."""
-
-    title = "Head too large"
-
-
-class NotJson(ServiceError):
+class NotJson(ServiceError, status=400, title="Not JSON"):
     """The body is not JSON."""
 
-    title = "Not JSON"
+
+class Unauthorized(ServiceError, status=401, title="Unauthorized"):
+    """The API key is missing or wrong."""
 
 
-class Unauthorized(ServiceError):
-    """Key missing or wrong."""
-
-    title = "Unauthorized"
-
-
-class UnknownModel(ServiceError):
+class UnknownModel(ServiceError, status=404, title="Unknown model"):
     """No bundle has that name."""
 
-    title = "Unknown model"
+
+class UnknownRoute(ServiceError, status=404, title="Not found"):
+    """No route has that path."""
 
 
-class UnknownRoute(ServiceError):
-    """No such path."""
-
-    title = "Not found"
+class WrongMethod(ServiceError, status=405, title="Method not allowed"):
+    """The route has other methods."""
 
 
-class WrongMethod(ServiceError):
-    """The path has other methods."""
-
-    title = "Method not allowed"
+class TooLarge(ServiceError, status=413, title="Too large"):
+    """The body or the batch exceeds its limit."""
 
 
-class TooLarge(ServiceError):
-    """Body or batch above its limit."""
-
-    title = "Too large"
-
-
-class NotJsonType(ServiceError):
+class NotJsonType(ServiceError, status=415, title="Unsupported media type"):
     """The content type is not application/json."""
 
-    title = "Unsupported media type"
 
-
-class Invalid(ServiceError):
+class Invalid(ServiceError, status=422, title="Invalid request"):
     """JSON, but not a valid request."""
 
-    title = "Invalid request"
-
     def __init__(self, faults: Sequence[Fault]) -> None:
-        """Each fault is a place in the request and what is wrong there; at least one."""
-        place = ".".join(map(str, faults[0][0]))
+        """Args:
+        faults: at least one.
+        """
+        location = ".".join(map(str, faults[0][0]))
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        super().__init__(f"{place}: {faults[0][1]}{more}")
+        super().__init__(f"{location}: {faults[0][1]}{more}")
         self.faults = faults
 
     def problem(self) -> dict[str, Any]:
-        """The answer's body, with every fault."""
-        errors = [{"loc": list(loc), "msg": message} for loc, message in self.faults]
+        """Return the body of the response, with every fault."""
+        errors = [{"loc": list(location), "msg": message} for location, message in self.faults]
         return super().problem() | {"errors": errors}
 
 
-class QueueFull(ServiceError):
-    """As much waits as may wait."""
-
-    title = "Queue full"
+class QueueFull(ServiceError, status=429, title="Queue full"):
+    """The queue is full."""
 
 
-class Unavailable(ServiceError):
-    """Warming up or draining."""
-
-    title = "Not ready"
+class HeadTooLarge(ServiceError, status=431, title="Head too large"):
+    """The request line and headers exceed their limit."""
 
 
-class InferenceDown(ServiceError):
-    """Nothing can be classified at present."""
-
-    title = "Inference is down"
+class InferenceFailed(ServiceError, status=500, title="Inference failed"):
+    """The network gave no usable output for this text."""
 
 
-class DeadlineExceeded(ServiceError):
-    """--timeout passed."""
-
-    title = "Deadline exceeded"
-
-
-class InferenceFailed(ServiceError):
-    """The network gave no answer for this text."""
-
-    title = "Inference failed"
-
-
-class InternalError(ServiceError):
+class InternalError(ServiceError, status=500, title="Internal error"):
     """A bug."""
 
-    title = "Internal error"
+    # The client must not learn anything of the inside, so the sentence is fixed.
+    def __init__(self, detail: str = "an unexpected error occurred; the log has more") -> None:
+        super().__init__(detail)
 
 
-class ClientGone(Exception):
-    """The client hung up: there is nobody to answer."""
+class Unavailable(ServiceError, status=503, title="Not ready"):
+    """Warming up or draining."""
 
 
-STATUS: dict[type[ServiceError], int] = {
-    NotHttp: 400,
-    NotJson: 400,
-    Unauthorized: 401,
-    UnknownModel: 404,
-    UnknownRoute: 404,
-    WrongMethod: 405,
-    TooLarge: 413,
-    NotJsonType: 415,
-    Invalid: 422,
-    QueueFull: 429,
-    HeadTooLarge: 431,
-    InferenceFailed: 500,
-    InternalError: 500,
-    Unavailable: 503,
-    InferenceDown: 503,
-    DeadlineExceeded: 504,
-}
+class InferenceDown(ServiceError, status=503, title="Inference is down"):
+    """The network fails on every text."""
+
+
+class DeadlineExceeded(ServiceError, status=504, title="Deadline exceeded"):
+    """--timeout passed."""
+
+
+class ClientDisconnected(Exception):
+    """The client closed the connection before the response."""
