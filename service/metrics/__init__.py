@@ -1,0 +1,1 @@
+"""The metrics of one process and of all workers."""

@@ -1,21 +1,25 @@
-"""What is counted for Prometheus, by each app for itself."""
+"""The metrics of one process, and their sum over several processes."""
 
-import time
-from collections.abc import Iterator
+import functools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest, metrics_core
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
-from heed.service.inference.batcher import Job
-from heed.service.inference.runner import Report
-from heed.service.metrics.counters import Counter, Histogram
-from heed.service.metrics.samples import Metric, Samples
+Family = tuple[str, str, str, list[tuple[str, dict[str, str], float]]]
+"""Name, help text and type of a metric, and its samples: name, labels, value."""
+Snapshot = list[Family]
 
 MILLISECONDS = (0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000)
 SECONDS = tuple(bound / 1000 for bound in MILLISECONDS)
 TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
+STAGES = ("queue", "tokenize", "inference")
 REFUSALS = {
     401: "unauthorized",
     413: "too_large",
@@ -23,97 +27,123 @@ REFUSALS = {
     503: "unavailable",
     504: "deadline",
 }
-HEALTH = ("/healthz", "/readyz")
-"""A 503 of theirs is an answer, no refusal."""
+HEALTH_ROUTES = ("/healthz", "/readyz")
+"""Their 503 is a regular response, not a refused request."""
 
 
 class Metrics:
-    """What one process counts. All is called on the event loop."""
+    """Counts in memory. Call all methods on the event loop."""
 
     def __init__(self) -> None:
-        self._requests = Counter(
-            "heed_requests", "Requests answered.", ("route", "status", "model")
+        self._registry = CollectorRegistry()
+        counter = functools.partial(Counter, namespace="heed", registry=self._registry)
+        gauge = functools.partial(Gauge, namespace="heed", registry=self._registry)
+        histogram = functools.partial(Histogram, namespace="heed", registry=self._registry)
+        self._requests = counter("requests", "Requests answered.", ["route", "status", "model"])
+        self._latency = histogram(
+            "request_seconds", "From arrival to answer.", ["route"], buckets=SECONDS
         )
-        self._latency = Histogram(
-            "heed_request_seconds", "From arrival to answer.", SECONDS, "route"
+        self._refusals = counter("refusals", "Requests refused, by kind.", ["kind"])
+        stages = histogram(
+            "stage_seconds", "Time of a request in a stage.", ["stage"], buckets=SECONDS
         )
-        self._refusals = Counter("heed_refusals", "Requests refused, by kind.", ("kind",))
-        self._stages = Histogram(
-            "heed_stage_seconds",
-            "Time of a request in a stage: queue, tokenize, inference.",
-            SECONDS,
-            "stage",
-            known=("queue", "tokenize", "inference"),
+        self._stages = [stages.labels(stage) for stage in STAGES]
+        self._texts = histogram("batch_texts", "Texts of a run of the network.", buckets=TEXTS)
+        self._tokens = histogram("batch_tokens", "Its tokens without padding.", buckets=TOKENS)
+        self._computed = histogram(
+            "batch_computed_tokens", "Its tokens with padding.", buckets=TOKENS
         )
-        self._texts = Histogram("heed_batch_texts", "Texts of a run of the network.", TEXTS)
-        self._tokens = Histogram(
-            "heed_batch_tokens", "Tokens of a run of the network, without padding.", TOKENS
+        self._padding = histogram(
+            "batch_padding_share", "Share of padding in its tokens.", buckets=SHARES
         )
-        self._computed = Histogram("heed_batch_computed_tokens", "The same, with padding.", TOKENS)
-        self._padding = Histogram(
-            "heed_batch_padding_share",
-            "Share of a run's computed tokens that is padding.",
-            SHARES,
-        )
+        self._waiting = gauge("queue_tokens", "Tokens waiting, estimated.")
+        self._ready = gauge("ready_workers", "Processes that are ready.")
+        # `labels` takes a lock and builds a key, so the hot path keeps what it returns.
+        self._request_series = functools.cache(self._make_request_series)
 
-    def record_request(self, route: str, status: int, model: str, arrived: float) -> None:
-        """Count an answer. `arrived` is a time of `time.perf_counter`."""
-        self._requests.add(route, str(status), model)
-        self._latency.observe(time.perf_counter() - arrived, route)
-        if status in REFUSALS and route not in HEALTH:
-            self._refusals.add(REFUSALS[status])
+    def record_request(self, route: str, status: int, model: str, seconds: float) -> None:
+        """Count a response and the seconds from the request's arrival to it."""
+        requests, latency, refusals = self._request_series(route, status, model)
+        requests.inc()
+        latency.observe(seconds)
+        if refusals is not None:
+            refusals.inc()
 
-    def record_batch(self, report: Report) -> None:
-        """Count the runs of the network that a batch took."""
-        for run in report.runs:
-            self._texts.observe(run.texts)
-            self._tokens.observe(run.tokens)
-            self._computed.observe(run.computed)
-            self._padding.observe(1 - run.tokens / run.computed)
+    def record_run(self, texts: int, tokens: int, computed: int) -> None:
+        """Count a run of the network; `computed` is its tokens with padding."""
+        self._texts.observe(texts)
+        self._tokens.observe(tokens)
+        self._computed.observe(computed)
+        self._padding.observe(1 - tokens / computed)
 
-    def record_stages(self, job: Job) -> None:
-        """Count where a request's time went."""
-        self._stages.observe(job.stages.queue, "queue")
-        self._stages.observe(job.stages.tokenize, "tokenize")
-        self._stages.observe(job.stages.inference, "inference")
+    def record_stages(self, queue: float, tokenize: float, inference: float) -> None:
+        """Count the seconds that a request spent in each of `STAGES`."""
+        self._stages[0].observe(queue)
+        self._stages[1].observe(tokenize)
+        self._stages[2].observe(inference)
 
-    def samples(self, waiting: int, ready: bool) -> Samples:
-        """All that was counted, and what is true now: tokens waiting, and whether we are ready."""
-        counted = (
-            self._requests,
-            self._latency,
-            self._refusals,
-            self._stages,
-            self._texts,
-            self._tokens,
-            self._computed,
-            self._padding,
-        )
+    def snapshot(self, waiting: int, ready: bool) -> Snapshot:
+        """Return all metrics as plain values.
+
+        Args:
+            waiting: tokens in the queue.
+            ready: whether this process is ready.
+        """
+        self._waiting.set(waiting)
+        self._ready.set(ready)
         return [
-            *(tally.metric() for tally in counted),
-            _gauge("heed_queue_tokens", "Tokens waiting, estimated.", waiting),
-            _gauge("heed_ready_workers", "Processes that are ready.", ready),
+            (m.name, m.documentation, m.type, [s[:3] for s in m.samples if not _is_created(s)])
+            for m in self._registry.collect()
         ]
 
+    def _make_request_series(
+        self, route: str, status: int, model: str
+    ) -> tuple[Counter, Histogram, Counter | None]:
+        kind = None if route in HEALTH_ROUTES else REFUSALS.get(status)
+        return (
+            self._requests.labels(route, str(status), model),
+            self._latency.labels(route),
+            None if kind is None else self._refusals.labels(kind),
+        )
 
-def _gauge(name: str, documentation: str, value: float) -> Metric:
-    return name, documentation, "gauge", [(name, {}, float(value))]
+
+def _is_created(sample: Sample) -> bool:
+    """True for the series with the time of creation, which prometheus_client adds."""
+    return sample.name.endswith("_created")
 
 
-def exposition(samples: Samples) -> bytes:
-    """Write samples in the Prometheus text format."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Written(samples))
-    return generate_latest(registry)
+def add_up(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """Return the sum of several processes' metrics, sample by sample."""
+    sums: dict[tuple[str, str, str], dict[Any, float]] = {}
+    for name, text, kind, samples in (family for snapshot in snapshots for family in snapshot):
+        totals = sums.setdefault((name, text, kind), defaultdict(float))
+        for sample, labels, value in samples:
+            totals[sample, tuple(labels.items())] += value
+    return [
+        (*head, [(sample, dict(labels), value) for (sample, labels), value in totals.items()])
+        for head, totals in sums.items()
+    ]
 
 
-class _Written(Collector):
-    def __init__(self, samples: Samples) -> None:
-        self._samples = samples
+def without_gauges(snapshot: Snapshot) -> Snapshot:
+    """Return the part that stays true after the process has ended: what it counted."""
+    return [family for family in snapshot if family[2] != "gauge"]
 
-    def collect(self) -> Iterator[metrics_core.Metric]:
-        for name, documentation, kind, samples in self._samples:
-            metric = metrics_core.Metric(name, documentation, kind)
-            for sample, labels, value in samples:
-                metric.add_sample(sample, labels, value)
+
+class _SnapshotCollector(Collector):
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        for name, text, kind, samples in self._snapshot:
+            metric = Metric(name, text, kind)
+            for sample in samples:
+                metric.add_sample(*sample)
             yield metric
+
+
+def to_prometheus(snapshot: Snapshot) -> bytes:
+    """Return a snapshot in the Prometheus text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_SnapshotCollector(snapshot))
+    return generate_latest(registry)
