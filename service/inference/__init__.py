@@ -1,1 +1,1 @@
-"""From texts to predictions: a queue without a timer, and the threads that empty it."""
+"""From texts to predictions: a bounded queue, and the threads that run the network."""

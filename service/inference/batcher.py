@@ -1,7 +1,7 @@
 """The queue between the event loop and the inference threads: bounded in tokens, no timer.
 
-A free thread takes what is waiting, up to a budget; while it runs, the next batch forms. An idle
-server adds no wait, and a busy one batches by itself.
+A free thread takes what is waiting, up to a budget. While it runs, the next batch forms. An idle
+server adds no delay, and a busy one batches by itself.
 """
 
 import asyncio
@@ -15,39 +15,31 @@ from heed.model.errors import TextError
 from heed.model.inference.classifier import Explain, OnnxClassifier, Prediction
 from heed.service.errors import QueueFull, ServiceError
 
-NO_TEXT = 256
-"""Bytes of a body that may be something else than text."""
-SPARE = 16
-"""A queue with less than one in so many of its tokens free is taken for full by large requests."""
+SHARES_OF_BATCH = 8
+"""A job gives at most one in so many of a batch's tokens before the next job has its share."""
 
 Outcome = Prediction | TextError | ServiceError
 
 
-@dataclass(slots=True)
-class Stages:
-    """Seconds that a job spent in each stage."""
-
-    queue: float = 0.0
-    tokenize: float = 0.0
-    inference: float = 0.0
-
-
 @dataclass(slots=True, eq=False)
 class Job:
-    """The texts of one request. Threads take from it in turns until none is left."""
+    """The texts of one request, in the queue and on their way through the network."""
 
     classifier: OnnxClassifier
     texts: Sequence[str]
     explain: Explain
     future: asyncio.Future[None]
-    """Done when every text has its outcome, or when nobody waits any more. It does not hold
-    the job: only the garbage collector could free what holds itself."""
+    """Done when every text has its outcome, or when no client waits any more. It does not refer to
+    the job: only the garbage collector could free a reference cycle."""
     arrived: float = field(default_factory=time.perf_counter)
-    stages: Stages = field(default_factory=Stages)
+    queue_seconds: float = 0.0
+    tokenize_seconds: float = 0.0
+    inference_seconds: float = 0.0
     outcomes: list[Outcome | None] = field(init=False)
     costs: list[int] = field(init=False)
-    """Tokens of each text, as estimated before they are counted."""
+    """Estimated tokens of each text."""
     taken: int = 0
+    """Texts that are in a batch or finished."""
     finished: int = 0
 
     def __post_init__(self) -> None:
@@ -57,61 +49,57 @@ class Job:
 
 
 Entry = tuple[Job, int]
-"""A text: its job and its place there."""
+"""A text: its job and its index there."""
 
 
 class Batcher:
-    """A thread-safe queue of jobs that hands out batches."""
+    """A thread-safe queue of jobs that forms batches."""
 
     def __init__(self, max_tokens: int, budget: int) -> None:
         """Args:
-        max_tokens: how many (estimated) tokens may wait.
-        budget: how many a batch may have.
+        max_tokens: estimated tokens that may wait.
+        budget: estimated tokens of a batch.
         """
         self.waiting = 0
+        """Estimated tokens in the queue."""
         self._max_tokens = max_tokens
         self._budget = budget
-        self._turn = max(1, budget // 8)
+        self._share = max(1, budget // SHARES_OF_BATCH)
         self._jobs: deque[Job] = deque()
         self._lock = threading.Lock()
         self._closed = False
-        # Locked while there is nothing to do: a condition's work without its cost.
-        self._bell = threading.Lock()
-        self._bell.acquire()
+        # Locked while there is no work; a threading.Condition would take several times as long.
+        self._idle = threading.Lock()
+        self._idle.acquire()
 
-    def lacks_room(self, body: int) -> bool:
-        """Whether a request will find no room, as its body's bytes tell before it is read.
+    def check_capacity(self, tokens: int = 1) -> None:
+        """Raise `QueueFull` if so many tokens do not fit. An empty queue takes any number."""
+        if self.waiting and self.waiting + tokens > self._max_tokens:
+            raise QueueFull(  # one second is longer than a full queue needs to move on
+                "the queue is full (--max-queue); send the request again", {"Retry-After": "1"}
+            )
 
-        Four are taken for a token. That may be too few for a token, and long texts are cut, so a
-        request is only refused unread by a queue that is all but full.
-        """
-        waiting = self.waiting  # which a thread may lower meanwhile
-        tokens = max(1, min((body - NO_TEXT) // 4, self._max_tokens // SPARE))
-        return waiting > 0 and waiting + tokens > self._max_tokens
-
-    def put(self, job: Job) -> None:
-        """Admit a job, or raise `QueueFull`. An empty queue admits a job of any size."""
+    def admit(self, job: Job) -> None:
+        """Add a job to the queue, or raise `QueueFull`."""
         cost = sum(job.costs)
         with self._lock:
-            if self.waiting and self.waiting + cost > self._max_tokens:
-                raise queue_full()
+            self.check_capacity(cost)
             self.waiting += cost
             self._jobs.append(job)
-            self._ring()
+            self._wake_thread()
 
     def take(self) -> list[Entry]:
-        """Wait for work and take a batch of one model; an empty list when the batcher has closed.
+        """Wait for work and return a batch of one model; an empty list once the queue is closed.
 
-        Jobs take turns: each gives an eighth of a batch, then the next one does, and so on round
-        until the batch is full. So a small request that waits is in the very next batch, however
-        large the one before it.
+        Jobs take turns: each adds its share of the batch, then the next one does, until the batch
+        is full. So the next batch includes a small job, however large the job before it.
         """
         while True:
-            self._bell.acquire()
+            self._idle.acquire()
             with self._lock:
                 batch = self._form_batch()
                 if self._jobs or self._closed:
-                    self._ring()
+                    self._wake_thread()
                 if batch or (self._closed and not self._jobs):
                     return batch
 
@@ -119,42 +107,42 @@ class Batcher:
         """Let the threads end once the queue is empty."""
         with self._lock:
             self._closed = True
-            self._ring()
+            self._wake_thread()
 
-    def _ring(self) -> None:
-        """Wake one thread, which wakes the next if there is more; with the lock held."""
-        if self._bell.locked():
-            self._bell.release()
+    def _wake_thread(self) -> None:
+        """Wake one thread, which wakes the next if there is more; call it with the lock held."""
+        if self._idle.locked():
+            self._idle.release()
 
     def _form_batch(self) -> list[Entry]:
         batch: list[Entry] = []
-        aside: list[Job] = []
-        room = self._budget
+        skipped: list[Job] = []
+        remaining = self._budget
         classifier: OnnxClassifier | None = None
-        while self._jobs and room > 0:
+        while self._jobs and remaining > 0:
             job = self._jobs.popleft()
-            if job.future.done():  # its client has gone, or its time has passed
+            if job.future.done():  # the client has disconnected, or the deadline has passed
                 self.waiting -= sum(job.costs[job.taken :])
                 continue
             classifier = classifier or job.classifier
             if job.classifier is not classifier:
-                aside.append(job)
+                skipped.append(job)
                 continue
-            if batch and job.costs[job.taken] > room:  # it stays first in the queue
-                aside.append(job)
+            if batch and job.costs[job.taken] > remaining:  # it stays first in the queue
+                skipped.append(job)
                 break
-            room -= self._take_turn(job, batch, min(room, self._turn))
+            remaining -= self._take_share(job, batch, min(remaining, self._share))
             if job.taken < len(job.texts):
                 self._jobs.append(job)
-        self._jobs.extendleft(reversed(aside))
+        self._jobs.extendleft(reversed(skipped))
         return batch
 
-    def _take_turn(self, job: Job, batch: list[Entry], room: int) -> int:
-        """Move texts of `job` into the batch: one, and more while they fit in `room`."""
+    def _take_share(self, job: Job, batch: list[Entry], share: int) -> int:
+        """Move at least one text into the batch, and more while they fit; return their tokens."""
         cost = 0
         while job.taken < len(job.texts):
             next_cost = job.costs[job.taken]
-            if cost and cost + next_cost > room:
+            if cost and cost + next_cost > share:
                 break
             cost += next_cost
             batch.append((job, job.taken))
@@ -164,12 +152,5 @@ class Batcher:
 
 
 def estimate_tokens(text: str, max_tokens: int) -> int:
-    """How many tokens a text will have, guessed from its length, before it is tokenized."""
+    """Return the number of tokens, estimated from the text's length without tokenizing it."""
     return min(max_tokens, len(text) // 4 + 1 if text.isascii() else len(text))
-
-
-def queue_full() -> QueueFull:
-    """The refusal; a second is longer than a full queue takes to move on."""
-    return QueueFull(
-        "more text is waiting than --max-queue allows; try again", {"Retry-After": "1"}
-    )

@@ -1,6 +1,6 @@
-"""The engine: a queue, threads that empty it, and verified bundles to run.
+"""The engine: verified bundles, one queue, and the threads that run the networks.
 
-Its threads are the only ones that run a network. All else here is done on the event loop.
+Only these threads run a network. Everything else here happens on the event loop.
 """
 
 import asyncio
@@ -13,23 +13,23 @@ from typing import Any
 from heed.model.errors import BundleError
 from heed.model.inference.bundle import find_bundles
 from heed.model.inference.classifier import Explain, OnnxClassifier
-from heed.service.errors import ClientGone, DeadlineExceeded, QueueFull
+from heed.service.errors import ClientDisconnected, QueueFull
 from heed.service.inference.batcher import Batcher, Entry, Job
-from heed.service.inference.runner import WARM_TEXT, Report, run_batch
+from heed.service.inference.runner import PROBE_TEXT, BatchReport, run_batch
 from heed.service.settings import Settings
 
-WARM_SECONDS = 300.0
+WARM_UP_SECONDS = 300.0
 PROBE_SECONDS = 1.0
-HANG_SECONDS = 30.0
-"""A batch that takes longer hangs, and longer than --timeout."""
-POOL_TOKENS = 4096
-"""Taken from the queue at once, on the CPU: enough to find texts of like length among them."""
-WATCH_SECONDS = 0.1
-"""After that long it is noticed when a client hangs up."""
+MIN_HANG_SECONDS = 30.0
+"""A batch hangs if it takes longer than this and longer than --timeout."""
+MIN_BATCH_BUDGET = 4096
+"""Tokens taken from the queue at once; enough to group texts of similar length."""
+DISCONNECT_CHECK_SECONDS = 0.1
+"""After this time the engine starts to check whether the client has disconnected."""
 
 
 class Engine:
-    """Bundles behind one queue. Start it in the lifespan; `classify` from the event loop."""
+    """Bundles behind one queue. Start it in the lifespan; call `classify` on the event loop."""
 
     def __init__(
         self,
@@ -37,34 +37,32 @@ class Engine:
         default: str | None,
         max_queue: int,
         threads: int = 1,
-        hang_seconds: float = HANG_SECONDS,
+        hang_seconds: float = MIN_HANG_SECONDS,
     ) -> None:
         """Args:
-        models: what to run, by name.
-        default: the model that answers when a request names none.
+        models: classifiers by name.
+        default: the model for a request that names none.
         max_queue: tokens that may wait.
-        threads: how many batches may be in flight.
+        threads: batches that may run at the same time.
         hang_seconds: a batch that takes longer hangs.
         """
         self.models = models
         self.default = default
-        most = max((model.batch_tokens for model in models.values()), default=0)
-        self.batcher = Batcher(max_queue, max(POOL_TOKENS, most))
+        budget = max((model.batch_tokens for model in models.values()), default=0)
+        self.batcher = Batcher(max_queue, max(MIN_BATCH_BUDGET, budget))
         self.failing: set[str] = set()
-        """Models whose network failed when it was last asked."""
-        self.on_batch: Callable[[Report], None] = lambda _: None
-        self._threads = [
-            threading.Thread(target=self._serve, name=f"inference-{i}", daemon=True)
-            for i in range(threads)
-        ]
-        self._loop: asyncio.AbstractEventLoop | None = None
+        """Models whose network failed in its last run."""
+        self.on_run: Callable[[int, int, int], None] = lambda _, __, ___: None
+        """Called with texts, tokens, and tokens with padding of each run of a network."""
         self.hang_seconds = hang_seconds
-        self._begun: dict[int, float] = {}
-        """When each thread that is busy began its batch."""
+        self._thread_count = threads
+        self._threads: list[threading.Thread] = []
+        self._batch_started: dict[int, float] = {}
+        """Start time of the batch that each busy thread runs."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Engine":
-        """Load and verify the bundles. Raises `BundleError` or `DeviceError`."""
+        """Load and verify the bundles; raises `BundleError` or `DeviceError`."""
         models = {
             name: OnnxClassifier(bundle, settings.device, settings.threads, settings.precision)
             for name, bundle in find_bundles(settings.bundles).items()
@@ -74,39 +72,43 @@ class Engine:
             (default,) = models
         if default is not None and default not in models:
             raise BundleError(
-                f"--default-model {default}: no such bundle; there are {', '.join(models)}"
+                f"--default-model {default}: no such bundle; choose one of {', '.join(models)}"
             )
         on_gpu = any(model.provider != "CPUExecutionProvider" for model in models.values())
-        hang_seconds = max(settings.timeout, HANG_SECONDS)
+        hang_seconds = max(settings.timeout, MIN_HANG_SECONDS)
         return cls(models, default, settings.max_queue, 2 if on_gpu else 1, hang_seconds)
 
     async def start(self) -> None:
         """Start the threads."""
-        self._loop = asyncio.get_running_loop()
-        for thread in self._threads:
+        loop = asyncio.get_running_loop()
+        for _ in range(self._thread_count):
+            thread = threading.Thread(target=self._run_batches, args=[loop], daemon=True)
             thread.start()
+            self._threads.append(thread)
 
     async def warm_up(self) -> None:
         """Classify with every model, in the threads that will serve."""
-        for model in self.models.values():
-            for texts in ([WARM_TEXT], [WARM_TEXT] * 8):
-                await self.classify(model, texts, "contributions", WARM_SECONDS)
+        async with asyncio.timeout(WARM_UP_SECONDS):
+            for model in self.models.values():
+                for texts in ([PROBE_TEXT], [PROBE_TEXT] * 8):
+                    await self.classify(model, texts, "contributions")
 
     async def works(self) -> bool:
-        """Whether every model's network works. One that failed when last asked is tried again."""
+        """Run the networks that failed in their last run again; True if none fails now."""
         for name in sorted(self.failing):
-            with suppress(DeadlineExceeded, QueueFull):
-                await self.classify(self.models[name], [WARM_TEXT], "none", PROBE_SECONDS)
+            with suppress(TimeoutError, QueueFull):
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await self.classify(self.models[name], [PROBE_TEXT], "none")
         return not self.failing
 
     @property
     def hangs(self) -> bool:
-        """Whether a batch has been run for longer than any may take."""
-        since = time.monotonic() - self.hang_seconds
-        return any(begun < since for begun in list(self._begun.values()))
+        """True if a batch has been running for more than `hang_seconds`."""
+        limit = time.monotonic() - self.hang_seconds
+        return any(started < limit for started in list(self._batch_started.values()))
 
     async def stop(self) -> None:
-        """End the threads once all that was accepted is answered."""
+        """End the threads after all admitted jobs."""
         self.batcher.close()
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
@@ -116,43 +118,46 @@ class Engine:
         model: OnnxClassifier,
         texts: Sequence[str],
         explain: Explain,
-        patience: float,
-        hang_up: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        wait_disconnect: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> Job:
-        """Have the texts of one request classified, in `patience` seconds at most.
+        """Classify the texts of one request; return its job with an outcome for each.
 
-        Where it takes long, `hang_up` is awaited beside it: when that ends, nobody waits any more.
+        Cancelling the call drops the texts that did not run.
+
+        Args:
+            model: one of `models`.
+            texts: at least one.
+            explain: the outputs to compute.
+            wait_disconnect: returns when the client has disconnected.
 
         Raises:
-            QueueFull: as much waits as may wait.
-            DeadlineExceeded: the time passed; what was not yet run is dropped.
-            ClientGone: `hang_up` ended first; what was not yet run is dropped.
+            QueueFull: the queue has no capacity for the texts.
+            ClientDisconnected: `wait_disconnect` returned; texts that did not run are dropped.
         """
-        assert self._loop is not None, "the engine was not started"
-        job = Job(model, texts, explain, self._loop.create_future())
-        self.batcher.put(job)
-        timers = [self._loop.call_later(patience, _expire, job)]
-        if hang_up is not None:
-            timers.append(self._loop.call_later(WATCH_SECONDS, _watch, job, hang_up))
+        loop = asyncio.get_running_loop()
+        job = Job(model, texts, explain, loop.create_future())
+        self.batcher.admit(job)
+        watch = wait_disconnect and loop.call_later(
+            DISCONNECT_CHECK_SECONDS, _watch_client, job, wait_disconnect
+        )
         try:
             await job.future
         finally:
-            for timer in timers:
-                timer.cancel()
+            if watch is not None:
+                watch.cancel()
         return job
 
-    def _serve(self) -> None:
-        """Run batches until the batcher closes: the body of each thread."""
-        assert self._loop is not None
+    def _run_batches(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run batches until the queue is closed: the body of each thread."""
         thread = threading.get_ident()
         while batch := self.batcher.take():
-            self._begun[thread] = time.monotonic()
+            self._batch_started[thread] = time.monotonic()
             report = run_batch(batch)
-            del self._begun[thread]
-            self._loop.call_soon_threadsafe(self._hand_back, batch, report)
-            del batch  # while nothing comes, nothing is held
+            del self._batch_started[thread]
+            loop.call_soon_threadsafe(self._finish_batch, batch, report)
+            del batch  # an idle thread must not keep requests in memory
 
-    def _hand_back(self, batch: list[Entry], report: Report) -> None:
+    def _finish_batch(self, batch: list[Entry], report: BatchReport) -> None:
         name = batch[0][0].classifier.config.name
         if report.works is False:
             self.failing.add(name)
@@ -160,27 +165,22 @@ class Engine:
             self.failing.discard(name)
         for job in dict.fromkeys(job for job, _ in batch):
             if not job.finished:
-                job.stages.queue = report.started - job.arrived
-            job.stages.tokenize += report.tokenize
-            job.stages.inference += report.inference
+                job.queue_seconds = report.started - job.arrived
+            job.tokenize_seconds += report.tokenize_seconds
+            job.inference_seconds += report.inference_seconds
         for job, _ in batch:
             job.finished += 1
             if job.finished == len(job.texts) and not job.future.done():
                 job.future.set_result(None)
-        self.on_batch(report)
+        for run in report.runs:
+            self.on_run(*run)
 
 
-def _expire(job: Job) -> None:
-    if not job.future.done():
-        job.future.set_exception(DeadlineExceeded("the answer took longer than --timeout allows"))
+def _watch_client(job: Job, wait_disconnect: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def abandon(_: object) -> None:
+        if not job.future.done():
+            job.future.set_exception(ClientDisconnected())
 
-
-def _watch(job: Job, hang_up: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    watching = asyncio.ensure_future(hang_up())
-    watching.add_done_callback(lambda _: _abandon(job))
+    watching = asyncio.ensure_future(wait_disconnect())
+    watching.add_done_callback(abandon)
     job.future.add_done_callback(lambda _: watching.cancel())
-
-
-def _abandon(job: Job) -> None:
-    if not job.future.done():
-        job.future.set_exception(ClientGone())

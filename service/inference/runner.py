@@ -1,7 +1,7 @@
-"""From a batch of texts to an outcome for each: no queue, no event loop, no HTTP.
+"""From a batch of texts to an outcome for each. Synchronous, without queue and HTTP.
 
-Whatever a text does to the tokenizer or the network, it does to itself: its neighbours in the
-batch are answered.
+A text that makes the tokenizer or the network fail gets an error as its outcome. The other texts
+of the batch still get their predictions.
 """
 
 import logging
@@ -9,134 +9,106 @@ import time
 from dataclasses import dataclass, field
 
 from heed.model.errors import TextError
-from heed.model.inference.classifier import Explain, OnnxClassifier, Prediction
+from heed.model.inference.classifier import Explain, OnnxClassifier
 from heed.model.text.tokenizer import Encoding, length_batches
 from heed.service.errors import InferenceDown, InferenceFailed, InternalError
 from heed.service.inference.batcher import Entry
 
 log = logging.getLogger("heed")
 
-WARM_TEXT = "A text to warm up with."
-LEVELS: tuple[Explain, ...] = ("none", "attention", "contributions")
+PROBE_TEXT = "A text to warm up with."
+EXPLAIN_LEVELS: tuple[Explain, ...] = ("none", "attention", "contributions")
+"""Each level includes the outputs of those before it."""
 
 
 @dataclass(slots=True)
-class Run:
-    """One pass of the network."""
-
-    texts: int
-    tokens: int
-    computed: int
-    """Tokens with padding."""
-
-
-@dataclass(slots=True)
-class Report:
-    """What became of a batch, beside the outcomes."""
+class BatchReport:
+    """Times and runs of a batch."""
 
     started: float = field(default_factory=time.perf_counter)
-    tokenize: float = 0.0
-    inference: float = 0.0
-    runs: list[Run] = field(default_factory=list)
+    tokenize_seconds: float = 0.0
+    inference_seconds: float = 0.0
+    runs: list[tuple[int, int, int]] = field(default_factory=list)
+    """Texts, tokens, and tokens with padding of each run of the network."""
     works: bool | None = None
-    """Whether the network classifies at all; None where it was not asked."""
+    """Whether the network can classify any text; None if it did not run."""
 
 
-def run_batch(batch: list[Entry]) -> Report:
-    """Give every text of a batch, which is of one model, its outcome. Never raises."""
-    report = Report()
+def run_batch(batch: list[Entry]) -> BatchReport:
+    """Set the outcome of every text of a batch, whose texts share one model. Never raises."""
+    report = BatchReport()
     try:
-        _process(batch, report)
-    except BaseException:  # the thread must live on, and nobody may wait for ever
-        log.exception("a batch failed for a reason that is a bug")
-        for job, place in batch:
-            if job.outcomes[place] is None:
-                job.outcomes[place] = InternalError("something broke here; it was logged")
+        _run_batch(batch, report)
+    except BaseException:  # the thread must go on, and every text needs an outcome
+        log.exception("a batch failed because of a bug")
+        for job, index in batch:
+            if job.outcomes[index] is None:
+                job.outcomes[index] = InternalError()
     return report
 
 
-def _process(batch: list[Entry], report: Report) -> None:
-    encodings = [_encode(entry) for entry in batch]
-    read = [
-        (entry, encoding)
-        for entry, encoding in zip(batch, encodings, strict=True)
-        if encoding is not None
-    ]
+def _run_batch(batch: list[Entry], report: BatchReport) -> None:
+    encoded = [(entry, encoding) for entry in batch if (encoding := _encode(entry)) is not None]
     tokenized = time.perf_counter()
-    report.tokenize = tokenized - report.started
+    report.tokenize_seconds = tokenized - report.started
     budget = batch[0][0].classifier.batch_tokens
-    for group in length_batches([len(encoding.ids) for _, encoding in read], budget):
-        _run([read[i][0] for i in group], [read[i][1] for i in group], report)
-    report.inference = time.perf_counter() - tokenized
+    for group in length_batches([len(encoding.ids) for _, encoding in encoded], budget):
+        _run_group([encoded[i] for i in group], report)
+    report.inference_seconds = time.perf_counter() - tokenized
 
 
 def _encode(entry: Entry) -> Encoding | None:
-    job, place = entry
+    job, index = entry
     try:
-        return job.classifier.encode(job.texts[place])
+        return job.classifier.encode(job.texts[index])
     except TextError as error:
-        job.outcomes[place] = error
+        job.outcomes[index] = error
     except BaseException as error:  # a panic of the tokenizer is not an Exception
         log.error("%s: the tokenizer failed: %r", job.classifier.config.name, error)
-        job.outcomes[place] = InferenceFailed("this text cannot be tokenized")
+        job.outcomes[index] = InferenceFailed("the tokenizer failed on this text")
     return None
 
 
-def _run(entries: list[Entry], encodings: list[Encoding], report: Report) -> None:
-    """Run a group together; when that fails, each text alone, once."""
-    explain = max((job.explain for job, _ in entries), key=LEVELS.index)
-    try:
-        _predict(entries, encodings, explain, report)
-    except BaseException as error:
-        if len(entries) > 1:
-            for entry, encoding in zip(entries, encodings, strict=True):
-                _run_alone(entry, encoding, report)
-        else:
-            _fail(entries[0], error, report)
-
-
-def _run_alone(entry: Entry, encoding: Encoding, report: Report) -> None:
-    job, place = entry
-    if report.works is False:
-        job.outcomes[place] = _down()
+def _run_group(encoded: list[tuple[Entry, Encoding]], report: BatchReport) -> None:
+    """Run a group of texts together; if that fails, run each text alone, once."""
+    (first, index), _ = encoded[0]
+    if len(encoded) == 1 and report.works is False:
+        first.outcomes[index] = _inference_down()
         return
+    explain = max((job.explain for (job, _), _ in encoded), key=EXPLAIN_LEVELS.index)
+    encodings = [encoding for _, encoding in encoded]
     try:
-        _predict([entry], [encoding], job.explain, report)
+        predictions = first.classifier.run(encodings, explain)
     except BaseException as error:
-        _fail(entry, error, report)
-
-
-def _predict(
-    entries: list[Entry], encodings: list[Encoding], explain: Explain, report: Report
-) -> None:
-    predictions: list[Prediction] = entries[0][0].classifier.run(encodings, explain)
-    for (job, place), prediction in zip(entries, predictions, strict=True):
-        job.outcomes[place] = prediction
+        if len(encoded) > 1:
+            for one in encoded:
+                _run_group([one], report)
+            return
+        name = first.classifier.config.name
+        log.warning("%s: inference failed for a text: %s", name, error)
+        report.works = _classifies(first.classifier)
+        first.outcomes[index] = (
+            InferenceFailed("the network gave no usable output for this text")
+            if report.works
+            else _inference_down()
+        )
+        return
+    for ((job, index), _), prediction in zip(encoded, predictions, strict=True):
+        job.outcomes[index] = prediction
     lengths = [len(encoding.ids) for encoding in encodings]
-    report.runs.append(Run(len(lengths), sum(lengths), len(lengths) * max(lengths)))
+    report.runs.append((len(lengths), sum(lengths), len(lengths) * max(lengths)))
     report.works = True
 
 
-def _fail(entry: Entry, error: BaseException, report: Report) -> None:
-    """Tell whether this text alone cannot be classified, or nothing can."""
-    job, place = entry
-    log.warning("%s: inference failed for a text: %s", job.classifier.config.name, error)
-    report.works = _answers(job.classifier)
-    job.outcomes[place] = (
-        InferenceFailed("the network gave no usable answer for this text")
-        if report.works
-        else _down()
-    )
-
-
-def _answers(classifier: OnnxClassifier) -> bool:
+def _classifies(classifier: OnnxClassifier) -> bool:
+    """True if the network classifies a plain text."""
     try:
-        classifier.run([classifier.encode(WARM_TEXT)], "none")
+        classifier.run([classifier.encode(PROBE_TEXT)], "none")
     except BaseException as error:
         log.error("%s: inference is down: %s", classifier.config.name, error)
         return False
     return True
 
 
-def _down() -> InferenceDown:
-    return InferenceDown("nothing can be classified at present; it is tried again on each request")
+def _inference_down() -> InferenceDown:
+    return InferenceDown("the network fails on every text; each new request tries it again")

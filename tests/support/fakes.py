@@ -1,4 +1,4 @@
-"""A classifier that answers with the text's length, and does as it is told; enters at its seam."""
+"""A classifier for tests that predicts the length of the text."""
 
 import threading
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ CLASSES = 200
 
 
 class FakeClassifier(OnnxClassifier):
-    """Labels a text with its length, in figures; a token a character.
+    """The label of a text is its length; each character is a token.
 
-    Texts that mean something to it: "blank" has no token; "poison" gives no usable answer; "bug"
-    and "panic" raise what nobody expects.
+    Special texts: "blank" has no token, the tokenizer fails on "untokenizable", the network returns
+    no finite number for "poison", and "bug" and "panic" raise unexpected exceptions.
     """
 
     def __init__(self, name: str = "fake") -> None:
@@ -36,12 +36,12 @@ class FakeClassifier(OnnxClassifier):
         self.provider = "FakeExecutionProvider"
         self.broken = False
         self.open = threading.Event()
-        """While it is cleared, runs wait."""
+        """Runs wait while it is cleared."""
         self.open.set()
         self.running = threading.Event()
-        """Set once a run has begun."""
+        """Set when a run begins."""
         self.batches: list[list[int]] = []
-        """The lengths of the texts of each run."""
+        """The lengths of the texts in each run."""
 
     @property
     def batch_tokens(self) -> int:
@@ -49,7 +49,7 @@ class FakeClassifier(OnnxClassifier):
 
     def encode(self, text: str) -> Encoding:
         if text == "blank":
-            raise TextError("nothing to read")
+            raise TextError("the text has no token")
         if text == "untokenizable":
             raise PanicException
         code = ["poison", "bug", "panic"].index(text) + 1 if text in BAD else 9
@@ -60,9 +60,9 @@ class FakeClassifier(OnnxClassifier):
         assert self.open.wait(60)
         codes = {encoding.ids[0] for encoding in encodings}
         if self.broken or 1 in codes:
-            raise InferenceError("the network gave a number that is not finite")
+            raise InferenceError("the network returned a number that is not finite")
         if 2 in codes:
-            raise RuntimeError("nobody expects this")
+            raise RuntimeError("unexpected")
         if 3 in codes:
             raise PanicException
         self.batches.append([len(encoding.ids) for encoding in encodings])
@@ -77,4 +77,4 @@ BAD = ("poison", "bug", "panic")
 
 
 class PanicException(BaseException):
-    """A panic of a library in another language."""
+    """The exception for a panic in a Rust library."""

@@ -1,4 +1,4 @@
-"""The queue by itself: who is in the next batch."""
+"""The queue alone: the texts of the next batch."""
 
 import asyncio
 from collections.abc import Generator, Sequence
@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 import pytest
 
 from heed.model.inference.session import CPU_BATCH_TOKENS
+from heed.service.errors import QueueFull
 from heed.service.inference.batcher import Batcher, Job, estimate_tokens
 from tests.support.fakes import FakeClassifier
 
@@ -17,33 +18,35 @@ def loop() -> Generator[asyncio.AbstractEventLoop]:
     loop.close()
 
 
-def job_of(
+def make_job(
     loop: asyncio.AbstractEventLoop, texts: Sequence[str], classifier: FakeClassifier
 ) -> Job:
     return Job(classifier, texts, "none", loop.create_future())
 
 
-def test_a_small_request_is_in_the_next_batch(loop: asyncio.AbstractEventLoop) -> None:
+def test_the_next_batch_includes_a_small_request(loop: asyncio.AbstractEventLoop) -> None:
     batcher = Batcher(65536, budget=1000)
     fake = FakeClassifier()
-    large = job_of(loop, ["x" * 200] * 1024, fake)  # 51 tokens each
-    batcher.put(large)
+    large = make_job(loop, ["x" * 200] * 1024, fake)  # 51 tokens each
+    batcher.admit(large)
     assert len(batcher.take()) == 19
-    small = [job_of(loop, [text], fake) for text in ("a", "ab")]
+    small = [make_job(loop, [text], fake) for text in ("a", "ab")]
     for job in small:
-        batcher.put(job)
+        batcher.admit(job)
     batch = batcher.take()
     assert {job for job, _ in batch} == {large, *small}
     assert sum(job.costs[place] for job, place in batch) > 900, "the batch is filled up"
     assert batcher.waiting == sum(large.costs[large.taken :])
 
 
-def test_a_batch_is_of_one_model_and_the_other_is_next(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_batch_has_one_model_and_the_next_batch_the_other(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
     batcher = Batcher(65536, budget=1000)
     one, two = FakeClassifier("one"), FakeClassifier("two")
-    jobs = [job_of(loop, ["text"], model) for model in (one, two, one, two)]
+    jobs = [make_job(loop, ["text"], model) for model in (one, two, one, two)]
     for job in jobs:
-        batcher.put(job)
+        batcher.admit(job)
     assert [job for job, _ in batcher.take()] == [jobs[0], jobs[2]]
     assert [job for job, _ in batcher.take()] == [jobs[1], jobs[3]]
 
@@ -53,42 +56,47 @@ def test_a_text_that_does_not_fit_is_first_in_the_next_batch(
 ) -> None:
     batcher = Batcher(65536, budget=100)
     fake = FakeClassifier()
-    short = [job_of(loop, ["x" * 200], fake) for _ in range(3)]  # 51 tokens each
-    huge = job_of(loop, ["y" * 3996], fake)  # 1000 tokens
+    short = [make_job(loop, ["x" * 200], fake) for _ in range(3)]  # 51 tokens each
+    huge = make_job(loop, ["y" * 3996], fake)  # 1000 tokens
     for job in (short[0], huge, *short[1:]):
-        batcher.put(job)
+        batcher.admit(job)
     order = [[job for job, _ in batcher.take()] for _ in range(4)]
     assert order == [[short[0]], [huge], [short[1]], [short[2]]]
     assert batcher.waiting == 0
 
 
-def test_a_closed_batcher_gives_what_is_left_and_then_nothing(
+def test_a_closed_batcher_returns_the_rest_and_then_nothing(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
     batcher = Batcher(65536, CPU_BATCH_TOKENS)
-    batcher.put(job_of(loop, ["text"], FakeClassifier()))
+    batcher.admit(make_job(loop, ["text"], FakeClassifier()))
     batcher.close()
     assert len(batcher.take()) == 1
     assert batcher.take() == []
 
 
-def test_tokens_are_estimated_before_any_work() -> None:
+def test_the_number_of_tokens_is_estimated_from_the_length() -> None:
     assert estimate_tokens("a", 100) == 1
     assert estimate_tokens("word " * 8, 100) == 11
     assert estimate_tokens("好" * 8, 100) == 8
     assert estimate_tokens("x" * 10_000, 100) == 100
 
 
-@pytest.mark.parametrize("size", [160, 65536])
-def test_only_a_queue_that_is_all_but_full_refuses_by_a_length(
-    loop: asyncio.AbstractEventLoop, size: int
+def test_a_full_queue_rejects_and_an_empty_one_takes_any_job(
+    loop: asyncio.AbstractEventLoop,
 ) -> None:
-    batcher = Batcher(size, budget=1000)
+    batcher = Batcher(100, budget=1000)
     fake = FakeClassifier()
-    assert not batcher.lacks_room(10**9), "an empty queue admits a job of any size"
-    while batcher.waiting < size * 15 // 16:
-        assert not batcher.lacks_room(10**9), "a long text may be cut"
-        batcher.put(job_of(loop, ["x" * 36], fake))  # 10 tokens
-    batcher.put(job_of(loop, ["x" * 36] * ((size - batcher.waiting) // 10), fake))
-    assert batcher.lacks_room(10**9)
-    assert not batcher.lacks_room(0) or batcher.waiting == size
+    batcher.admit(make_job(loop, ["x" * 396] * 2, fake))  # 200 tokens
+    for tokens in (1, 1000):
+        with pytest.raises(QueueFull) as rejection:
+            batcher.check_capacity(tokens)
+        assert rejection.value.headers == {"Retry-After": "1"}
+    with pytest.raises(QueueFull):
+        batcher.admit(make_job(loop, ["x"], fake))
+    assert len(batcher.take()) == 2
+    batcher.check_capacity(1000)
+    batcher.admit(make_job(loop, ["x" * 356], fake))  # 90 tokens
+    batcher.check_capacity(10)
+    with pytest.raises(QueueFull):
+        batcher.check_capacity(11)

@@ -1,4 +1,4 @@
-"""onnxruntime's own reporting stays off."""
+"""onnxruntime sends no telemetry."""
 
 import os
 import subprocess
@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 
-def test_running_a_bundle_leaves_no_identifier_in_the_home_folder(tmp_path: Path) -> None:
-    # onnxruntime keeps quiet under CI by itself, so the variable must not be there.
+def test_onnxruntime_writes_no_identifier_to_the_home_folder(tmp_path: Path) -> None:
+    # onnxruntime disables its telemetry under CI, so the test removes that variable.
     hidden = {"CI", "XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY"}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     program = (

@@ -1,4 +1,4 @@
-"""A network that gives no number for some texts, in a real bundle on a real server."""
+"""A real server with a network whose output is not finite for some texts."""
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from tests.support.server import Server, serve
 
 @pytest.fixture(scope="module")
 def poisoned(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
-    """Serves a network whose logits are no numbers where a text has an unknown character."""
+    """A server whose network returns infinite logits for a text with an unknown character."""
     bundle = Bundle.load(trained)
     model = onnx.load_from_string(bundle.model)
     graph = model.graph
@@ -48,7 +48,7 @@ def poisoned(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Generat
         yield running
 
 
-def test_a_text_that_fails_leaves_its_neighbours_alone(poisoned: Server) -> None:
+def test_a_failing_text_does_not_affect_the_other_texts(poisoned: Server) -> None:
     texts = ["a good film", "☠", "a bad film", "☠ ☠"]
     response = poisoned.post({"texts": texts}, "/classify/batch")
     assert response.status_code == 200
@@ -67,7 +67,7 @@ def test_a_text_that_fails_leaves_its_neighbours_alone(poisoned: Server) -> None
     assert poisoned.get("/healthz").json() == {"status": "ok"}
 
 
-def test_poison_under_load_fails_no_other_caller(poisoned: Server) -> None:
+def test_failing_texts_under_load_fail_no_other_request(poisoned: Server) -> None:
     texts = ["☠" if place % 7 == 0 else f"a film {place}" for place in range(70)]
     with ThreadPoolExecutor(32) as pool:
         statuses = list(pool.map(lambda text: poisoned.post({"text": text}).status_code, texts))
