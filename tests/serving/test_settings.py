@@ -50,16 +50,16 @@ def test_flags_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.threads, settings.workers) == (1, 1)
 
 
-def test_variables_that_are_no_settings_are_told() -> None:
-    links = ("HEED_SERVICE_HOST", "HEED_PORT_8000_TCP")  # of Kubernetes
+def test_unknown_variables_are_reported() -> None:
+    links = ("HEED_SERVICE_HOST", "HEED_PORT_8000_TCP")  # set by Kubernetes
     assert unknown_variables(["HEED_PORT", "PATH", *links]) == []
     assert unknown_variables(["HEED_WOKERS", "HEED_X"]) == [
-        "HEED_WOKERS: no such setting; is it HEED_WORKERS?",
+        "HEED_WOKERS: no such setting; did you mean HEED_WORKERS?",
         "HEED_X: no such setting",
     ]
 
 
-def test_they_are_frozen() -> None:
+def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings.read().port = 1  # type: ignore[misc]
 
@@ -73,7 +73,7 @@ def test_they_are_frozen() -> None:
         *(("drain_seconds", "-1"), ("log_level", "loud")),
     ],
 )
-def test_what_cannot_be_used_names_where_it_came_from(
+def test_an_unusable_value_names_its_flag_or_variable(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     with pytest.raises(SettingsError, match=f"^{flag(name)}: '{value}' cannot be used: "):
@@ -87,9 +87,9 @@ def test_api_keys(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     assert Settings.read().api_keys() == []
     for content, message in (
-        (b" \n\n", "no key in it"),
+        (b" \n\n", "the file has no key"),
         (b"\xff", "cannot be read"),
-        (b"one\n # of mine\n", "begins with #"),
+        (b"one\n # of mine\n", "must not begin with #"),
     ):
         keys.write_bytes(content)
         with pytest.raises(SettingsError, match=message):
@@ -98,18 +98,18 @@ def test_api_keys(tmp_path: Path) -> None:
     assert Settings.read(api_keys_file=keys).api_keys() == ["one", "two"]
 
 
-def test_help_tells_every_flag_with_its_variable_and_default() -> None:
+def test_help_lists_every_flag_with_variable_and_default() -> None:
     text = " ".join(heed("serve", "--help").stdout.split())
     for name, field in Settings.model_fields.items():
         start = text.index(f"{flag(name)} VALUE")
         end = text.index(f"[env: HEED_{name.upper()}]")
-        told = text[start:end]
-        assert str(field.description).split(" [")[0] in told
+        line = text[start:end]
+        assert " ".join(str(field.description).split(" [")[0].split()) in line
         if field.default is not None:
-            assert f"[default: {field.default}]" in told
+            assert f"[default: {field.default}]" in line
 
 
-def test_the_command_takes_what_the_settings_say() -> None:
+def test_the_command_has_an_option_for_each_setting() -> None:
     from heed.__main__ import serve
 
     assert list(inspect.signature(serve).parameters) == list(DEFAULTS)
