@@ -1,5 +1,1 @@
-"""Heed's service: bundles behind HTTP. Never imports PyTorch.
-
-Read in this order: `app`, `routes`, `inference/engine`, `inference/batcher`, `inference/runner`,
-`supervisor`, `worker`.
-"""
+"""Heed's service: bundles behind HTTP. Never imports PyTorch. `app` connects its parts."""

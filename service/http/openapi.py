@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of bodies, answers, errors and keys."""
+"""The OpenAPI document: request bodies, responses, errors and API keys."""
 
 from typing import Any
 
@@ -6,20 +6,14 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, TypeAdapter
 
-from heed.service.errors import STATUS, Invalid, ServiceError
-from heed.service.http.schemas import (
-    BatchRequest,
-    ClassifyRequest,
-    InvalidProblem,
-    Problem,
-)
+from heed.service.errors import Invalid, ServiceError, Unauthorized
+from heed.service.http.schemas import BatchRequest, ClassifyRequest, InvalidProblem, Problem
 
 REF = "#/components/schemas/{model}"
 
-GUARDED: dict[str, Any] = {"security": [{"key": []}, {}]}
-"""A key is needed where the server was given some."""
-
+BEARER = {"type": "http", "scheme": "bearer", "description": "One of --api-keys-file, if given."}
 EXAMPLE_REQUEST = {"text": "A gripping film."}
+EXAMPLE_BATCH_REQUEST = {"texts": ["A gripping film."]}
 EXAMPLE_RESULT: dict[str, Any] = {
     "label": "positive",
     "probabilities": {"positive": 0.9654615681, "negative": 0.0345384319},
@@ -32,6 +26,7 @@ EXAMPLE_RESULT: dict[str, Any] = {
     "truncated": False,
 }
 EXAMPLE_ANSWER = {"model": "sentiment", "version": "1.0.0"} | EXAMPLE_RESULT
+EXAMPLE_BATCH_ANSWER = {"model": "sentiment", "version": "1.0.0", "results": [EXAMPLE_RESULT]}
 EXAMPLE_MODEL: dict[str, Any] = {
     "name": "sentiment",
     "version": "1.0.0",
@@ -45,57 +40,61 @@ EXAMPLE_MODEL: dict[str, Any] = {
 }
 
 
-def asks(schema: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
-    """The request body of a route that parses it by itself."""
-    content = {"application/json": {"schema": _ref(schema), "example": example}}
-    return {"requestBody": {"required": True, "content": content}}
+EXAMPLE_METRICS = "# TYPE heed_queue_tokens gauge\nheed_queue_tokens 0.0\n"
+STRING = {"type": "string"}
+HEADERS = {
+    401: {"WWW-Authenticate": {"description": "How to send a key.", "schema": STRING}},
+    429: {"Retry-After": {"description": "Seconds to wait.", "schema": STRING}},
+    503: {"Retry-After": {"description": "Seconds to wait, if known.", "schema": STRING}},
+}
+"""Headers of a response, by its status."""
 
 
-def answers(example: Any, media_type: str = "application/json") -> dict[int | str, dict[str, Any]]:
-    """A route's answer, by example; its schema comes from the route."""
-    return {200: {"description": "The answer.", "content": {media_type: {"example": example}}}}
+def route_docs(
+    summary: str,
+    schema: Any,
+    example: Any,
+    errors: tuple[int, ...],
+    body: tuple[type[BaseModel], Any] | None = None,
+    media_type: str = "application/json",
+) -> dict[str, Any]:
+    """Return the arguments of a route's decorator that document it.
+
+    Args:
+        summary: a few words.
+        schema: type of the response's JSON; None for another media type.
+        example: a response.
+        errors: status codes; a route with 401 needs a key if the server has keys.
+        body: type of the request's JSON, and an example.
+        media_type: of the response.
+    """
+    extra: dict[str, Any] = {"security": [{"key": []}, {}]} if Unauthorized.status in errors else {}
+    if body is not None:
+        content = {"application/json": {"schema": _ref(body[0]), "example": body[1]}}
+        extra["requestBody"] = {"required": True, "content": content}
+    success = {"description": "The answer.", "content": {media_type: {"example": example}}}
+    return {
+        "summary": summary,
+        "response_model": schema,
+        "responses": {200: success} | {status: _error_doc(status) for status in errors},
+        "openapi_extra": extra,
+    }
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The errors of a route, each with its body."""
-    return {status: _problem(status) for status in statuses}
-
-
-def describe(app: FastAPI) -> None:
-    """Let `app` write its document, once, when it is asked for."""
-
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
-        return app.openapi_schema
-
-    app.openapi = document  # type: ignore[method-assign]
-
-
-def _document(app: FastAPI) -> dict[str, Any]:
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document of the app."""
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
-    components = document.setdefault("components", {})
-    components["securitySchemes"] = {
-        "key": {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "One of the keys in --api-keys-file, where the server has one.",
-        }
-    }
-    schemas = components.setdefault("schemas", {})
+    components = document["components"]
+    components["securitySchemes"] = {"key": BEARER}
+    schemas = components["schemas"]
     for kind in (ClassifyRequest, BatchRequest, Problem, InvalidProblem):
         schema = TypeAdapter(kind).json_schema(ref_template=REF)
         schemas |= schema.pop("$defs", {}) | {kind.__name__: schema}
-    # FastAPI adds an error of its own to every route with a parameter; these take any string.
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
-    for methods in document["paths"].values():
-        for operation in methods.values():
-            error = operation["responses"].get("422", {}).get("content", {})
-            if "application/json" in error:
-                del operation["responses"]["422"]
+    # FastAPI adds a 422 to the only route with a parameter, which accepts any string.
+    del document["paths"]["/models/{name}"]["get"]["responses"]["422"]
+    del schemas["HTTPValidationError"], schemas["ValidationError"]
     return document
 
 
@@ -103,32 +102,24 @@ def _ref(schema: Any) -> dict[str, str]:
     return {"$ref": REF.format(model=schema.__name__)}
 
 
-HEADERS = {
-    401: {"WWW-Authenticate": "How to send a key."},
-    429: {"Retry-After": "Seconds after which to try again."},
-    503: {"Retry-After": "Seconds after which to try again, where that is known."},
-}
-"""Of an answer, by its status, and what each says."""
-
-
-def _problem(status: int) -> dict[str, Any]:
-    kinds = [kind for kind, code in STATUS.items() if code == status]
+def _error_doc(status: int) -> dict[str, Any]:
+    kinds = [kind for kind in ServiceError.__subclasses__() if kind.status == status]
+    example = (
+        Invalid([(["body", "text"], "Field required")])
+        if status == Invalid.status
+        else kinds[-1](_sentence(kinds[-1]))
+    )
     return {
-        "headers": {
-            name: {"description": text, "schema": {"type": "string"}}
-            for name, text in HEADERS.get(status, {}).items()
-        },
-        "description": " ".join((kind.__doc__ or "").splitlines()[0] for kind in kinds),
+        "headers": HEADERS.get(status, {}),
+        "description": " ".join(map(_sentence, kinds)),
         "content": {
             "application/problem+json": {
-                "schema": _ref(InvalidProblem if status == 422 else Problem),
-                "example": _example(kinds[-1]),
+                "schema": _ref(InvalidProblem if status == Invalid.status else Problem),
+                "example": example.problem(),
             }
         },
     }
 
 
-def _example(kind: type[ServiceError]) -> dict[str, Any]:
-    if kind is Invalid:
-        return Invalid([(["body", "text"], "Field required")]).problem()
-    return kind(kind.__doc__ or "").problem()
+def _sentence(kind: type[ServiceError]) -> str:
+    return (kind.__doc__ or "").splitlines()[0]

@@ -1,4 +1,4 @@
-"""The page, the API documentation and their files: all from here, nothing from another host."""
+"""The web page, the API documentation and their files; nothing comes from another host."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -15,23 +15,23 @@ STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# Swagger UI sets styles of its own from script.
+# Swagger UI sets styles from its script.
 DOCUMENTATION = STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 
 
 class Files(StaticFiles):
-    """Static files that browsers ask for again, so that an upgrade shows at once."""
+    """Static files that browsers revalidate, so that an upgrade takes effect at once."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        """The file, or 304 where the browser has it."""
+        """Return the file, or 304 if the browser has it."""
         response = super().file_response(*args, **kwargs)
         response.headers["Cache-Control"] = "no-cache"
-        response.headers["Accept-Ranges"] = "none"  # see `service.front`
+        response.headers["Accept-Ranges"] = "none"  # the middleware ignores Range
         return response
 
 
-def mount_pages(app: FastAPI) -> None:
-    """Add `/`, `/docs` and the folders of their files."""
+def add_pages(app: FastAPI) -> None:
+    """Add `/`, `/docs` and the folders with their files to the app."""
 
     @app.get("/", include_in_schema=False)
     async def page(_: Request) -> Response:

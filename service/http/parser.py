@@ -1,65 +1,56 @@
-"""httptools' parser, for a server that speaks HTTP/1 and nothing else."""
+"""httptools' request parser, adapted to a server that supports HTTP/1 only."""
 
 import re
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import httptools
 
-UNROUTED = b"UNLINK"
-"""A method that the parser knows and no route has."""
+if TYPE_CHECKING:
+    from heed.service.http.protocol import Protocol
+
+METHOD_WITHOUT_ROUTE = b"UNLINK"
+"""A method that httptools supports and no route has."""
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) \S+ HTTP/1\.[01]\r\n")
 
 
-class Connection(Protocol):
-    """Whose requests are parsed, and what it tells of them."""
-
-    parser: Any
-    begun: int
-    """Requests that have begun."""
-    ended: int
-    """Requests that have come whole."""
-    put_off: bytes | None
-    """The head of a request that offered another protocol, without the offer."""
-
-
 class Parser(httptools.HttpRequestParser):
-    """Parses for a connection; another takes its place there where httptools' would go no further.
+    """Parses a connection's requests. A new parser replaces it where httptools' would stop.
 
-    httptools drops the body of a request that offers another protocol, as Java's client and
-    `curl --http2` do each time. A server may ignore the offer (RFC 9110, 7.8), so the request is
-    parsed once more without it. And httptools knows only the methods that are registered. Another
-    one is wrong for every path, so it is parsed as one that no route has.
+    httptools drops the body of a request that offers another protocol, as `curl --http2` and
+    Java's client do. A server may ignore the offer (RFC 9110, 7.8), so the request is parsed again
+    without it. httptools also rejects methods that are not registered. Such a method is wrong for
+    every path, so it is replaced by one that no route has; the client then receives 405.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: "Protocol") -> None:
         super().__init__(connection)
         self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
         self._connection = connection
 
     def feed_data(self, data: bytes) -> None:  # type: ignore[override]
-        """Parse what came; raises what httptools raises."""
-        parser, left = self, self._feed(data)
-        while left is not None:  # no recursion, as there may be hundreds of offers in it
+        """Parse the bytes; raises what httptools raises."""
+        parser, rest = self, self._feed(data)
+        while rest is not None:  # a loop, because one packet may hold hundreds of such requests
             parser = self._connection.parser = Parser(self._connection)
-            left = parser._feed(left)
+            rest = parser._feed(rest)
 
     def _feed(self, data: bytes) -> bytes | None:
-        """Parse what came; returns what another parser is to go on with."""
+        """Parse the bytes; return what a new parser has to parse."""
         connection = self._connection
         begun = connection.begun
-        at_its_start = begun == connection.ended
+        between_requests = begun == connection.ended
         try:
             super().feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            if connection.put_off is None:
+        except httptools.HttpParserUpgrade as upgrade:
+            if connection.upgrade_head is None:
                 raise
-            head, connection.put_off = connection.put_off, None
-            return head + data[offer.args[0] :]
+            head, connection.upgrade_head = connection.upgrade_head, None
+            return head + data[upgrade.args[0] :]
         except httptools.HttpParserInvalidMethodError:
             line = _REQUEST_LINE.match(data)
-            # Not where the line stands behind another request: what begins there is not known.
-            if not (line and at_its_start and connection.begun == begun + 1):
+            # Behind another request in the same packet the line's position is unknown.
+            if not (line and between_requests and connection.begun == begun + 1):
                 raise
             connection.begun = begun
-            return UNROUTED + data[line.end(1) :]
+            return METHOD_WITHOUT_ROUTE + data[line.end(1) :]
         return None

@@ -1,9 +1,9 @@
-"""What goes over the wire. Requests are strict: unknown fields and wrong types are refused."""
+"""The JSON of requests and responses. Requests are strict: unknown fields are rejected."""
 
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
-from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
+from typing_extensions import TypedDict  # pydantic requires this one before Python 3.12
 
 from heed.model.inference.classifier import Explain
 from heed.model.inference.response import Unit
@@ -12,171 +12,148 @@ Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Options(BaseModel):
-    """How a text is to be classified."""
+    """How to classify a text."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
 
-    model: str | None = Field(
-        None, description="Name of the bundle; the default model when left out."
-    )
-    explain: Explain = Field(
-        "attention",
-        description="Reasons to give: none; attention (where the model looked); or contributions "
-        "(what moved the score) beside it.",
-    )
-    explain_label: str | None = Field(
-        None, description="Whose contributions; the most probable label's when left out."
-    )
-    unit: Unit = Field("token", description="Reasons for each token, or summed for each word.")
-    truncate: bool = Field(
-        True,
-        description="Read the first `max_tokens` tokens of a longer text; false: refuse it (422).",
-    )
-    top_k: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="That many most probable labels in `probabilities`; all when left out."
-    )
-    min_confidence: Probability | None = Field(
-        None, description="Below this probability `label` is null; the bundle's when left out."
-    )
+    model: str | None = None
+    """Name of the bundle; the default model if absent."""
+    explain: Explain = "attention"
+    """Explanation of each token: none; attention (its share of the attention); or contributions
+    (its signed part of the logit) with the attention."""
+    explain_label: str | None = None
+    """Label whose contributions are returned; the most probable label if absent."""
+    unit: Unit = "token"
+    """Explain each token, or sum over the tokens of each word."""
+    truncate: bool = True
+    """Use the first `max_tokens` tokens of a longer text; false: reject it (422)."""
+    top_k: Annotated[int, Field(ge=1)] | None = None
+    """Number of most probable labels in `probabilities`; all if absent."""
+    min_confidence: Probability | None = None
+    """Below this probability `label` is null; the bundle's value if absent."""
 
 
 class ClassifyRequest(Options):
     """One text, and how to classify it."""
 
-    text: str = Field(description="The text, with at least one visible character.")
+    text: str
+    """The text, with at least one visible character."""
 
 
 class BatchRequest(Options):
-    """Several texts, classified under the same options."""
+    """Several texts, classified with the same options."""
 
-    # The route looks at each text, once it has counted them: a million faults would take seconds.
-    texts: Annotated[list[SkipValidation[str]], Field(min_length=1)] = Field(
-        description="At least one text, at most --max-texts; each with a visible character."
-    )
+    # The route checks the texts after it has counted them: a million faults would take seconds.
+    texts: Annotated[list[SkipValidation[str]], Field(min_length=1)]
+    """At least one text, at most --max-texts; each with a visible character."""
+
+
+def doc(description: str) -> Any:
+    """Return the description of a field; pydantic reads no docstrings of inherited TypedDicts."""
+    return Field(description=description)
 
 
 class Token(TypedDict):
-    """A token, or a word, of the text and what it counted."""
+    """A token or word of the text, with its explanation."""
 
-    text: Annotated[str, Field(description="The slice of the text as sent, from start to end.")]
-    start: Annotated[int, Field(ge=0, description="Its first Unicode code point.")]
-    end: Annotated[int, Field(ge=0, description="One past its last code point.")]
-    attention: Annotated[
-        float, Field(description="Share of the model's look; sums to 1 over the text's tokens.")
-    ]
+    text: Annotated[str, doc("The slice of the text as sent, from start to end.")]
+    start: Annotated[int, Field(ge=0), doc("Index of its first Unicode code point.")]
+    end: Annotated[int, Field(ge=0), doc("Index after its last code point.")]
+    attention: Annotated[float, doc("Share of the attention; sums to 1 over the text's tokens.")]
     contribution: NotRequired[
-        Annotated[
-            float, Field(description="Signed part of the logit. Only with explain=contributions.")
-        ]
+        Annotated[float, doc("Signed part of the logit. Only with explain=contributions.")]
     ]
 
 
 class Result(TypedDict):
-    """The answer for one text. Fields that were not asked for are left out."""
+    """The result for one text. Fields that were not requested are absent."""
 
-    label: Annotated[
-        str | None, Field(description="The most probable label, or null below min_confidence.")
-    ]
+    label: Annotated[str | None, doc("The most probable label, or null below min_confidence.")]
     probabilities: Annotated[
-        dict[str, Probability],
-        Field(description="softmax(logits / temperature), most probable first."),
+        dict[str, Probability], doc("softmax(logits / temperature), most probable first.")
     ]
-    tokens: NotRequired[
-        Annotated[list[Token], Field(description="The reasons. Left out with explain=none.")]
-    ]
+    tokens: NotRequired[Annotated[list[Token], doc("Absent with explain=none.")]]
     explain_label: NotRequired[
-        Annotated[
-            str,
-            Field(description="Whose contributions these are. Only with explain=contributions."),
-        ]
+        Annotated[str, doc("Label of the contributions. Only with explain=contributions.")]
     ]
     logit: NotRequired[
-        Annotated[
-            float,
-            Field(description="Its logit, bias + sum of contribution; as explain_label."),
-        ]
+        Annotated[float, doc("Its logit, bias + sum of contribution; as explain_label.")]
     ]
-    bias: NotRequired[
-        Annotated[float, Field(description="The constant part of the logit; as explain_label.")]
-    ]
-    truncated: Annotated[
-        bool, Field(description="Whether the text went on after its first `max_tokens` tokens.")
-    ]
+    bias: NotRequired[Annotated[float, doc("The constant part of the logit; as explain_label.")]]
+    truncated: Annotated[bool, doc("True if the text has more than `max_tokens` tokens.")]
 
 
 class ClassifyResponse(Result):
     """Answer of `POST /classify`."""
 
-    model: Annotated[str, Field(description="Name of the bundle that answered.")]
-    version: Annotated[str, Field(description="Its version.")]
+    model: Annotated[str, doc("Name of the bundle that answered.")]
+    version: Annotated[str, doc("Version of the bundle.")]
 
 
 class Problem(TypedDict):
     """An error (RFC 9457), sent as application/problem+json."""
 
-    type: Annotated[str, Field(description="A URN that names the kind of error.")]
-    title: Annotated[str, Field(description="The kind of error in words.")]
-    status: Annotated[int, Field(description="The HTTP status.")]
-    detail: Annotated[str, Field(description="What is wrong here and how to mend it.")]
+    type: Annotated[str, doc("A URN that names the kind of error.")]
+    title: Annotated[str, doc("The kind of error in words.")]
+    status: Annotated[int, doc("The HTTP status.")]
+    detail: Annotated[str, doc("What is wrong and how to correct it.")]
 
 
 class Fault(TypedDict):
     """One fault of an invalid request."""
 
-    loc: Annotated[list[str | int], Field(description="Where in the request it is.")]
-    msg: Annotated[str, Field(description="What is wrong with it.")]
+    loc: Annotated[list[str | int], doc("Location in the request.")]
+    msg: Annotated[str, doc("What is wrong there.")]
 
 
 class InvalidProblem(Problem):
-    """A 422, with the place of every fault."""
+    """A 422, with the location of every fault."""
 
-    errors: Annotated[list[Fault], Field(description="The faults.")]
+    errors: Annotated[list[Fault], doc("The faults.")]
 
 
 class Failure(TypedDict):
-    """Stands in the place of a text whose inference failed."""
+    """Replaces the result of a text whose inference failed."""
 
-    error: Annotated[
-        Problem, Field(description="Why this text has no answer; its neighbours have theirs.")
-    ]
+    error: Annotated[Problem, doc("Why this text has no result; the other texts have theirs.")]
 
 
 class BatchResponse(TypedDict):
     """Answer of `POST /classify/batch`."""
 
-    model: Annotated[str, Field(description="Name of the bundle that answered.")]
-    version: Annotated[str, Field(description="Its version.")]
-    results: Annotated[
-        list[Result | Failure], Field(description="One for each text, in the order sent.")
-    ]
+    model: Annotated[str, doc("Name of the bundle that answered.")]
+    version: Annotated[str, doc("Version of the bundle.")]
+    results: Annotated[list[Result | Failure], doc("One for each text, in the order sent.")]
 
 
 class Model(TypedDict):
-    """What is known of a bundle."""
+    """Configuration and scores of a bundle."""
 
-    name: Annotated[str, Field(description="Its name in requests.")]
-    version: Annotated[str, Field(description="Its version.")]
-    labels: Annotated[list[str], Field(description="The labels it knows.")]
-    max_tokens: Annotated[int, Field(description="Tokens of a text that it reads.")]
+    name: Annotated[str, doc("Its name in requests.")]
+    version: Annotated[str, doc("Its version.")]
+    labels: Annotated[list[str], doc("Its labels.")]
+    max_tokens: Annotated[int, doc("Tokens of a text that it uses.")]
     min_confidence: Annotated[
-        float | None, Field(description="Below this probability it gives no label; null: never.")
+        float | None, doc("Below this probability it returns no label; null: it always does.")
     ]
-    sha256: Annotated[dict[str, str], Field(description="Hashes of its files, by name.")]
-    scores: Annotated[dict[str, Any], Field(description="How it did on data held out.")]
-    training: Annotated[dict[str, Any], Field(description="What it was trained on.")]
-    provider: Annotated[str, Field(description="The onnxruntime provider that really runs it.")]
+    sha256: Annotated[dict[str, str], doc("Hashes of its files, by name.")]
+    scores: Annotated[dict[str, Any], doc("Its scores on held-out data.")]
+    training: Annotated[dict[str, Any], doc("Its training data and options.")]
+    provider: Annotated[str, doc("The onnxruntime provider that its session uses.")]
 
 
 class Models(TypedDict):
     """The bundles that are served."""
 
     default: Annotated[
-        str | None, Field(description="Answers when a request names none; null: it must name one.")
+        str | None, doc("Model for requests that name none; null: requests must name one.")
     ]
-    models: Annotated[list[Model], Field(description="All of them.")]
+    models: Annotated[list[Model], doc("All bundles.")]
 
 
 class Status(TypedDict):
     """Health or readiness."""
 
-    status: Annotated[Literal["ok", "ready"], Field(description="Why not is told by a 503.")]
+    status: Annotated[Literal["ok", "ready"], doc("Otherwise the response is a 503.")]

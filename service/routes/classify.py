@@ -1,188 +1,152 @@
-"""The routes that classify. Each is: parse, one await, format."""
+"""The routes that classify. Each reads and parses the body, awaits the engine, and formats."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from heed.model.errors import TextError
-from heed.model.inference.classifier import OnnxClassifier, Prediction
+from heed.model.inference.classifier import Prediction
 from heed.model.inference.response import build_answer
-from heed.service.errors import (
-    Fault,
-    InferenceDown,
-    Invalid,
-    ServiceError,
-    TooLarge,
-    Unavailable,
-)
-from heed.service.http.exchange import Json, check_head, length_of, parse, read_body
-from heed.service.http.openapi import (
-    EXAMPLE_ANSWER,
-    EXAMPLE_REQUEST,
-    EXAMPLE_RESULT,
-    GUARDED,
-    answers,
-    asks,
-    problems,
-)
-from heed.service.http.schemas import (
-    BatchRequest,
-    BatchResponse,
-    ClassifyRequest,
-    ClassifyResponse,
-    Options,
-)
-from heed.service.inference.batcher import Job, queue_full
-from heed.service.routes.models import choose
+from heed.service.errors import Fault, InferenceDown, Invalid, ServiceError, TooLarge, Unavailable
+from heed.service.http import openapi, schemas
+from heed.service.http.request_body import check_headers, parse, read_body
+from heed.service.http.responses import JsonResponse
+from heed.service.inference.batcher import Job
+from heed.service.routes.models import select_model
 from heed.service.state import Service
 
-STATUSES = (400, 401, 404, 413, 415, 422, 429, 500, 503, 504)
-BREATH = 8
-"""Texts to format before the event loop gets to breathe."""
+ERRORS = (400, 401, 404, 413, 415, 422, 429, 500, 503, 504)
+RESULTS_PER_STEP = 8
+"""Results to format before the event loop handles other requests."""
 
 
-class BareRoute(APIRoute):
-    """A documented route whose endpoint takes the request as it is and answers by itself.
-
-    FastAPI's own parsing, dependency resolution and serialising would cost more than the network.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
-        """The endpoint itself."""
-        return self.endpoint
+# The middleware calls these endpoints itself: FastAPI's parsing, dependency resolution and
+# serialization would cost more than the network.
+router = APIRouter(tags=["classify"])
 
 
-routes = APIRouter(route_class=BareRoute, tags=["classify"])
-
-
-@routes.post(
+@router.post(
     "/classify",
-    summary="Classify one text",
-    response_model=ClassifyResponse,
-    responses=answers(EXAMPLE_ANSWER) | problems(*STATUSES),
-    openapi_extra=asks(ClassifyRequest, EXAMPLE_REQUEST) | GUARDED,
+    **openapi.route_docs(
+        "Classify one text",
+        schemas.ClassifyResponse,
+        openapi.EXAMPLE_ANSWER,
+        ERRORS,
+        body=(schemas.ClassifyRequest, openapi.EXAMPLE_REQUEST),
+    ),
 )
 async def classify(request: Request) -> Response:
-    """Probabilities of all labels, and what each token weighed or contributed, from one pass."""
+    """Probabilities of the labels, and each token's attention or contribution, from one run."""
     service: Service = request.app.state.service
-    options = parse(ClassifyRequest, await _read(request, service))
-    model = _choose(request, service, options)
-    job = await _run(request, service, model, [options.text], options)
-    return Json(_name(model) | _answer(job, 0, options, ["body", "text"]))
+    options = parse(schemas.ClassifyRequest, await _read(request, service))
+    job = await _run(request, service, [options.text], options)
+    return JsonResponse(_model_fields(job) | _format_result(job, 0, options, ["body", "text"]))
 
 
-@routes.post(
+@router.post(
     "/classify/batch",
-    summary="Classify several texts",
-    response_model=BatchResponse,
-    responses=answers({"model": "sentiment", "version": "1.0.0", "results": [EXAMPLE_RESULT]})
-    | problems(*STATUSES),
-    openapi_extra=asks(BatchRequest, {"texts": [EXAMPLE_REQUEST["text"]]}) | GUARDED,
+    **openapi.route_docs(
+        "Classify several texts",
+        schemas.BatchResponse,
+        openapi.EXAMPLE_BATCH_ANSWER,
+        ERRORS,
+        body=(schemas.BatchRequest, openapi.EXAMPLE_BATCH_REQUEST),
+    ),
 )
 async def classify_batch(request: Request) -> Response:
-    """Each text is answered as `/classify` would answer it alone, in order."""
+    """One result for each text, in order, as `/classify` returns it for that text alone."""
     service: Service = request.app.state.service
-    options = parse(BatchRequest, await _read(request, service))
+    options = parse(schemas.BatchRequest, await _read(request, service))
     _check_texts(options.texts, service.settings.max_texts)
-    model = _choose(request, service, options)
-    job = await _run(request, service, model, options.texts, options)
+    job = await _run(request, service, options.texts, options)
     if all(isinstance(outcome, InferenceDown) for outcome in job.outcomes):
-        _answer(job, 0, options, [])
+        _format_result(job, 0, options, [])
     results: list[Any] = []
     faults: list[Fault] = []
-    for place in range(len(options.texts)):
+    for index in range(len(options.texts)):
         try:
-            result = _answer(job, place, options, ["body", "texts", place])
+            result = _format_result(job, index, options, ["body", "texts", index])
             results.append(msgspec.Raw(msgspec.json.encode(result)))
         except Invalid as error:
             faults += error.faults
         except ServiceError as error:
             results.append({"error": error.problem()})
-        if place % BREATH == BREATH - 1:
+        if (index + 1) % RESULTS_PER_STEP == 0:
             await asyncio.sleep(0)
     if faults:
         raise Invalid(faults)
-    return Json(_name(model) | {"results": results})
-
-
-EXPRESS = {"/classify": classify, "/classify/batch": classify_batch}
-"""What answers a POST to a path without the framework."""
+    return JsonResponse(_model_fields(job) | {"results": results})
 
 
 async def _read(request: Request, service: Service) -> bytes | bytearray:
-    """Read the body, unless it is known already that nothing can be done with it."""
-    if not service.lifecycle.warm:
+    """Return the body, unless the headers or the service's state already exclude an answer."""
+    if not service.warm:
         raise Unavailable("the models are warming up; ask /readyz", {"Retry-After": "1"})
-    settings, headers = service.settings, dict(request.scope["headers"])
-    check_head(headers, settings.max_body)
-    if service.engine.batcher.lacks_room(length_of(headers)):
-        raise queue_full()
-    return await read_body(request.receive, settings.max_body, settings.timeout)
+    settings = service.settings
+    check_headers(dict(request.scope["headers"]), settings.max_body)
+    service.engine.batcher.check_capacity()
+    return await read_body(request.receive, settings.max_body)
 
 
 def _check_texts(texts: list[Any], limit: int) -> None:
-    """Refuse too many texts, then those that are no string."""
+    """Reject too many texts, then values that are not strings."""
     if len(texts) > limit:
         raise TooLarge(
-            f"{len(texts)} texts are more than {limit} (--max-texts); send them in parts"
+            f"{len(texts)} texts are more than {limit} (--max-texts); send several requests"
         )
     faults: list[Fault] = [
-        (["body", "texts", place], "Input should be a valid string")
-        for place, text in enumerate(texts)
+        (["body", "texts", index], "Input should be a valid string")
+        for index, text in enumerate(texts)
         if not isinstance(text, str)
     ]
     if faults:
         raise Invalid(faults)
 
 
-def _choose(request: Request, service: Service, options: Options) -> OnnxClassifier:
-    model = choose(service.engine, options.model)
-    name = request.scope["heed.model"] = model.config.name
-    if options.explain_label is not None and options.explain_label not in model.config.labels:
-        message = f"the model {name} has no such label; see /models/{name}"
-        raise Invalid([(["body", "explain_label"], message)])
-    return model
-
-
 async def _run(
-    request: Request, service: Service, model: OnnxClassifier, texts: list[str], options: Options
+    request: Request, service: Service, texts: list[str], options: schemas.Options
 ) -> Job:
-    async def hang_up() -> None:
+    """Choose the model and have the engine classify the texts."""
+
+    async def wait_disconnect() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    left = service.settings.timeout - (time.perf_counter() - request.scope["heed.arrived"])
-    job = await service.engine.classify(model, texts, options.explain, left, hang_up)
-    service.metrics.record_stages(job)
+    model = select_model(service.engine, options.model)
+    name = request.scope["heed.model"] = model.config.name
+    if options.explain_label is not None and options.explain_label not in model.config.labels:
+        message = f"the model {name} has no such label; GET /models/{name} lists them"
+        raise Invalid([(["body", "explain_label"], message)])
+    job = await service.engine.classify(model, texts, options.explain, wait_disconnect)
+    service.metrics.record_stages(job.queue_seconds, job.tokenize_seconds, job.inference_seconds)
     return job
 
 
-def _name(model: OnnxClassifier) -> dict[str, Any]:
-    return {"model": model.config.name, "version": model.config.version}
+def _model_fields(job: Job) -> dict[str, Any]:
+    return {"model": job.classifier.config.name, "version": job.classifier.config.version}
 
 
-def _answer(job: Job, place: int, options: Options, loc: list[str | int]) -> dict[str, Any]:
-    outcome = job.outcomes[place]
+def _format_result(
+    job: Job, index: int, options: schemas.Options, location: list[str | int]
+) -> dict[str, Any]:
+    """Return the result for one text, or raise the error that it met."""
+    outcome, config = job.outcomes[index], job.classifier.config
     if isinstance(outcome, TextError):
-        raise Invalid([(loc, str(outcome))])
+        raise Invalid([(location, str(outcome))])
     if not isinstance(outcome, Prediction):
         assert outcome is not None
         raise outcome
-    config = job.classifier.config
     if outcome.encoding.truncated and not options.truncate:
-        message = f"the text has more than {config.max_tokens} tokens; shorten it, or let it be cut"
-        raise Invalid([(loc, message)])
+        message = f"the text has more than {config.max_tokens} tokens; shorten it or set truncate"
+        raise Invalid([(location, message)])
     return build_answer(
         outcome,
         config,
-        text=job.texts[place],
+        text=job.texts[index],
         explain=options.explain,
         explain_label=options.explain_label,
         unit=options.unit,

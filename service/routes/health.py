@@ -1,4 +1,4 @@
-"""Routes for those who operate the service: health, readiness, metrics."""
+"""Routes for operators: health, readiness, metrics."""
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -6,68 +6,61 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from heed.service.errors import InferenceDown, Unavailable
-from heed.service.http.exchange import Json
-from heed.service.http.openapi import answers, problems
+from heed.service.http.openapi import EXAMPLE_METRICS, route_docs
+from heed.service.http.responses import JsonResponse
 from heed.service.http.schemas import Status
-from heed.service.metrics.metrics import exposition
+from heed.service.metrics.metrics import to_prometheus
 from heed.service.state import Service
 
-operations = APIRouter(tags=["operations"])
-
-METRICS = """# HELP heed_queue_tokens Tokens waiting, estimated.
-# TYPE heed_queue_tokens gauge
-heed_queue_tokens 0.0
-"""
+router = APIRouter(tags=["operations"])
 
 
-@operations.get(
+@router.get(
     "/healthz",
-    summary="Whether the process works",
-    response_model=Status,
-    responses=answers({"status": "ok"}) | problems(500, 503),
+    **route_docs("Whether the process works", Status, {"status": "ok"}, errors=(500, 503)),
 )
 async def healthz(request: Request) -> Response:
-    """200 while loading, serving and draining; 503 only after inference itself has failed or hangs.
+    """200 while loading, serving and draining; 503 only after inference itself failed or hangs.
 
-    To ask again is to try again: the network that failed is run once more.
+    A network that failed is run again for each request to this route.
     """
     await _check_inference(request.app.state.service)
-    return Json({"status": "ok"})
+    return JsonResponse({"status": "ok"})
 
 
-@operations.get(
+@router.get(
     "/readyz",
-    summary="Whether to send requests here",
-    response_model=Status,
-    responses=answers({"status": "ready"}) | problems(500, 503),
+    **route_docs("Whether to send requests here", Status, {"status": "ready"}, errors=(500, 503)),
 )
 async def readyz(request: Request) -> Response:
-    """503 during warm-up and drain, and after inference has failed."""
+    """503 during warm-up and drain, and after inference failed."""
     service: Service = request.app.state.service
-    status = service.lifecycle.status
+    status = service.status
     if status != "ready":
         raise Unavailable(status, {"Retry-After": "1"})
     await _check_inference(service)
-    return Json({"status": status})
+    return JsonResponse({"status": status})
 
 
-@operations.get(
+@router.get(
     "/metrics",
-    summary="Prometheus metrics",
     response_class=PlainTextResponse,
-    responses=answers(METRICS, "text/plain") | problems(500),
+    **route_docs("Prometheus metrics", None, EXAMPLE_METRICS, (500,), media_type="text/plain"),
 )
 async def metrics(request: Request) -> Response:
-    """The metrics of all workers, added up, in the Prometheus text format."""
+    """The sum of all workers' metrics, in the Prometheus text format."""
     service: Service = request.app.state.service
-    body = exposition(await service.samples())
+    body = to_prometheus(await service.all_metrics())
     return Response(body, media_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
 
 
 async def _check_inference(service: Service) -> None:
-    if service.lifecycle.warm and service.engine.hangs:
-        seconds = service.engine.hang_seconds
-        raise InferenceDown(f"a run of the network has taken more than {seconds:g} s and goes on")
-    if not await service.engine.works():
-        failing = ", ".join(sorted(service.engine.failing))
-        raise InferenceDown(f"the network of {failing} fails on every text")
+    engine = service.engine
+    if service.warm and engine.hangs:
+        raise InferenceDown(
+            f"a run of the network has taken more than {engine.hang_seconds:g} s and goes on"
+        )
+    if not await engine.works():
+        raise InferenceDown(
+            f"the network of {', '.join(sorted(engine.failing))} fails on every text"
+        )

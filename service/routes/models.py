@@ -1,4 +1,4 @@
-"""Which models are served: the routes that tell, and the choice that a request makes."""
+"""The routes that describe the models, and the choice of a request's model."""
 
 from typing import Annotated, Any
 
@@ -8,70 +8,49 @@ from starlette.responses import Response
 
 from heed.model.inference.classifier import OnnxClassifier
 from heed.service.errors import Invalid, UnknownModel
-from heed.service.http.exchange import Json
-from heed.service.http.openapi import EXAMPLE_MODEL, GUARDED, answers, problems
+from heed.service.http.openapi import EXAMPLE_MODEL, route_docs
+from heed.service.http.responses import JsonResponse
 from heed.service.http.schemas import Model, Models
 from heed.service.inference.engine import Engine
-from heed.service.state import Service
 
-catalog = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"])
 
 
-@catalog.get(
-    "/models",
-    summary="The models that are served",
-    response_model=Models,
-    responses=answers({"default": "sentiment", "models": [EXAMPLE_MODEL]}) | problems(401, 500),
-    openapi_extra=GUARDED,
+EXAMPLES = {"default": "sentiment", "models": [EXAMPLE_MODEL]}
+
+
+@router.get(
+    "/models", **route_docs("The models that are served", Models, EXAMPLES, errors=(401, 500))
 )
 async def list_models(request: Request) -> Response:
-    """Every bundle, and which one answers when a request names none."""
-    engine = _engine(request)
-    described = [describe(model) for model in engine.models.values()]
-    return Json({"default": engine.default, "models": described})
+    """Every bundle, and the default for requests that name none."""
+    engine: Engine = request.app.state.service.engine
+    models = [_describe(model) for model in engine.models.values()]
+    return JsonResponse({"default": engine.default, "models": models})
 
 
-@catalog.get(
-    "/models/{name}",
-    summary="One model",
-    response_model=Model,
-    responses=answers(EXAMPLE_MODEL) | problems(401, 404, 500),
-    openapi_extra=GUARDED,
+@router.get(
+    "/models/{name}", **route_docs("One model", Model, EXAMPLE_MODEL, errors=(401, 404, 500))
 )
 async def get_model(
     request: Request,
-    name: Annotated[str, Path(description="Of a bundle.", examples=["sentiment"])],
+    name: Annotated[str, Path(description="Name of a bundle.", examples=["sentiment"])],
 ) -> Response:
-    """What is known of one bundle."""
-    return Json(describe(find(_engine(request), name)))
+    """The configuration, scores and provider of one bundle."""
+    return JsonResponse(_describe(select_model(request.app.state.service.engine, name)))
 
 
-def choose(engine: Engine, name: str | None) -> OnnxClassifier:
-    """The model that a request names, or the default; raises `Invalid` or `UnknownModel`."""
-    if name is not None:
-        return find(engine, name)
-    if engine.default is None:
-        message = f"name one of {', '.join(engine.models)}: there is no default"
-        raise Invalid([(["body", "model"], message)])
-    return engine.models[engine.default]
+def select_model(engine: Engine, name: str | None) -> OnnxClassifier:
+    """Return the model of that name, or the default; raises `Invalid` or `UnknownModel`."""
+    name = engine.default if name is None else name
+    if name in engine.models:
+        return engine.models[name]
+    names = ", ".join(engine.models)
+    if name is None:
+        raise Invalid([(["body", "model"], f"there is no default model; name one of {names}")])
+    raise UnknownModel(f"there is no model {name[:100]!r}; choose one of {names}")
 
 
-def find(engine: Engine, name: str) -> OnnxClassifier:
-    """The model of that name, or `UnknownModel`."""
-    if name not in engine.models:
-        raise UnknownModel(
-            f"there is no model {name[:100]!r}; there are {', '.join(engine.models)}"
-        )
-    return engine.models[name]
-
-
-def describe(model: OnnxClassifier) -> dict[str, Any]:
-    """Tell a model in plain JSON values."""
+def _describe(model: OnnxClassifier) -> dict[str, Any]:
     fields = set(Model.__annotations__) - {"provider"}
-    config = model.config.model_dump(mode="json", include=fields)
-    return config | {"provider": model.provider}
-
-
-def _engine(request: Request) -> Engine:
-    service: Service = request.app.state.service
-    return service.engine
+    return model.config.model_dump(mode="json", include=fields) | {"provider": model.provider}

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import heed
-from tests.support.checks import NAME, check_same
+from tests.support.checks import MODEL_FIELDS, check_same
 from tests.support.server import Server
 
 TEXTS = [
@@ -46,7 +46,7 @@ def test_answers_equal_those_of_http(
     for text in TEXTS:
         answer = classifier.classify(text, **options).to_dict()
         sent = server.post({"text": text} | options).json()
-        assert list(NAME | answer) == list(sent)
+        assert list(MODEL_FIELDS | answer) == list(sent)
         check_same({key: sent[key] for key in answer}, answer)
 
 

@@ -1,4 +1,4 @@
-"""What the service says in every state it can be in, around a fake classifier."""
+"""The service in each of its states, around a fake classifier."""
 
 import logging
 from collections.abc import Generator
@@ -19,8 +19,8 @@ from tests.support.server import wait_for
 
 
 @contextmanager
-def app_of(*fakes: FakeClassifier, **settings: Any) -> Generator[TestClient]:
-    """A running app whose models are `fakes`, the default where it is the only one."""
+def running_app(*fakes: FakeClassifier, **settings: Any) -> Generator[TestClient]:
+    """A running app with `fakes` as its models; a single one is the default."""
     models = {fake.config.name: fake for fake in fakes}
     default = fakes[0].config.name if len(fakes) == 1 else None
     engine = Engine(
@@ -50,10 +50,10 @@ def ask_all(client: TestClient, *texts: str) -> Any:
     return client.post("/classify/batch", json={"texts": texts, "explain": "none"})
 
 
-def test_warming_up() -> None:
+def test_requests_are_503_while_the_models_warm_up() -> None:
     fake = FakeClassifier()
     fake.open.clear()
-    with app_of(fake) as client:
+    with running_app(fake) as client:
         assert client.get("/healthz").status_code == 200
         for response in (client.get("/readyz"), ask(client, "a"), ask_all(client, "a")):
             check_problem(response, 503)
@@ -63,11 +63,11 @@ def test_warming_up() -> None:
         assert ask(client, "abc").json()["label"] == "3"
 
 
-def test_draining_still_answers_and_sends_clients_elsewhere() -> None:
-    with app_of(FakeClassifier()) as client:
+def test_a_draining_server_answers_and_closes_connections() -> None:
+    with running_app(FakeClassifier()) as client:
         wait_until_ready(client)
         assert "Connection" not in ask(client, "abc").headers
-        client.app.state.service.lifecycle.draining = True  # type: ignore[attr-defined]
+        client.app.state.service.draining = True  # type: ignore[attr-defined]
         check_problem(client.get("/readyz"), 503)
         assert client.get("/healthz").status_code == 200
         response = ask(client, "abc")
@@ -75,12 +75,12 @@ def test_draining_still_answers_and_sends_clients_elsewhere() -> None:
         assert response.headers["Connection"] == "close"
 
 
-def test_inference_that_is_down() -> None:
+def test_failing_inference_is_503_until_it_works_again() -> None:
     fake = FakeClassifier()
-    with app_of(fake) as client:
+    with running_app(fake) as client:
         wait_until_ready(client)
         fake.broken = True
-        assert client.get("/healthz").status_code == 200, "nobody has noticed yet"
+        assert client.get("/healthz").status_code == 200, "no request has failed yet"
         check_problem(ask(client, "a"), 503)
         check_problem(ask_all(client, "a", "b"), 503)
         check_problem(client.get("/healthz"), 503)
@@ -90,9 +90,9 @@ def test_inference_that_is_down() -> None:
         assert ask(client, "abc").json()["label"] == "3"
 
 
-def test_inference_that_hangs_is_told_and_may_recover() -> None:
+def test_hanging_inference_is_503_until_it_works_again() -> None:
     fake = FakeClassifier()
-    with app_of(fake, timeout=0.5) as client:
+    with running_app(fake, timeout=0.5) as client:
         wait_until_ready(client)
         fake.open.clear()
         check_problem(ask(client, "abc"), 504)
@@ -104,8 +104,8 @@ def test_inference_that_hangs_is_told_and_may_recover() -> None:
         assert ask(client, "abc").json()["label"] == "3"
 
 
-def test_one_text_of_a_batch_fails() -> None:
-    with app_of(FakeClassifier()) as client:
+def test_one_failing_text_of_a_batch_is_an_error_in_its_place() -> None:
+    with running_app(FakeClassifier()) as client:
         wait_until_ready(client)
         response = ask_all(client, "a", "poison", "abc")
         assert response.status_code == 200
@@ -115,20 +115,20 @@ def test_one_text_of_a_batch_fails() -> None:
         check_problem(ask(client, "poison"), 500)
 
 
-def test_a_bug_tells_nothing_of_the_inside(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_500_without_details(caplog: pytest.LogCaptureFixture) -> None:
     fake = FakeClassifier()
-    with app_of(fake) as client, caplog.at_level(logging.CRITICAL):
+    with running_app(fake) as client, caplog.at_level(logging.CRITICAL):
         wait_until_ready(client)
-        # The fake knows no attention, which is a bug of a classifier.
+        # The fake returns no attention, which would be a bug of a classifier.
         problem = check_problem(ask(client, "a", explain="attention"), 500)
         assert set(problem) == {"type", "title", "status", "detail"}
-        assert problem["detail"] == "something broke here; it was logged"
+        assert problem["detail"] == "an unexpected error occurred; the log has more"
         assert ask(client, "abc").json()["label"] == "3"
 
 
-def test_a_full_queue_refuses_at_once() -> None:
+def test_a_full_queue_is_429_at_once() -> None:
     fake = FakeClassifier()
-    with app_of(fake, max_queue=50) as client, ThreadPoolExecutor(3) as pool:
+    with running_app(fake, max_queue=50) as client, ThreadPoolExecutor(3) as pool:
         wait_until_ready(client)
         fake.open.clear()
         fake.running.clear()
@@ -146,9 +146,9 @@ def test_a_full_queue_refuses_at_once() -> None:
         assert ask(client, "a").status_code == 200
 
 
-def test_a_deadline_passes() -> None:
+def test_a_passed_deadline_is_504() -> None:
     fake = FakeClassifier()
-    with app_of(fake, timeout=0.2) as client:
+    with running_app(fake, timeout=0.2) as client:
         wait_until_ready(client)
         fake.open.clear()
         check_problem(ask(client, "a"), 504)
@@ -157,9 +157,9 @@ def test_a_deadline_passes() -> None:
         wait_for(lambda: ask(client, "abc").status_code == 200)
 
 
-def test_several_models_and_no_default() -> None:
+def test_several_models_without_a_default() -> None:
     one, two = FakeClassifier("one"), FakeClassifier("two")
-    with app_of(one, two) as client:
+    with running_app(one, two) as client:
         wait_until_ready(client)
         catalog = client.get("/models").json()
         assert catalog["default"] is None
@@ -195,18 +195,18 @@ def keys(tmp_path: Path) -> Path:
         *(("GET", "/models/x"), ("DELETE", "/classify"), ("GET", "/classify/nope")),
     ],
 )
-def test_without_a_key_nothing_else_is_told(
+def test_a_guarded_path_without_a_key_is_401(
     keys: Path, header: str | None, method: str, path: str
 ) -> None:
-    with app_of(FakeClassifier(), api_keys_file=keys) as client:
+    with running_app(FakeClassifier(), api_keys_file=keys) as client:
         headers = {} if header is None else {"Authorization": header}
         response = client.request(method, path, headers=headers, content=b"not JSON")
         check_problem(response, 401)
         assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_with_a_key(keys: Path) -> None:
-    with app_of(FakeClassifier(), api_keys_file=keys) as client:
+def test_open_paths_need_no_key_and_guarded_paths_accept_every_key(keys: Path) -> None:
+    with running_app(FakeClassifier(), api_keys_file=keys) as client:
         for path in ("/", "/docs", "/healthz", "/metrics", "/openapi.json", "/static/app.js"):
             assert client.get(path).status_code == 200
         wait_until_ready(client)

@@ -1,17 +1,17 @@
-"""What several tests want of an answer."""
+"""Checks of a response that several tests share."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import pytest
 
-NAME = {"model": "", "version": ""}
-"""Laid over an answer and a result of a batch, it takes away what sets them apart."""
+MODEL_FIELDS = {"model": "", "version": ""}
+"""Merged into an answer and a result of a batch, it removes their only difference."""
 PROBLEM = "application/problem+json"
 
 
 class Response(Protocol):
-    """Of whichever client."""
+    """A response of any HTTP client."""
 
     @property
     def status_code(self) -> int: ...
@@ -23,7 +23,7 @@ class Response(Protocol):
 
 
 def check_problem(response: Response, status: int) -> Any:
-    """A problem as RFC 9457 wants it."""
+    """Check an error response (RFC 9457) and return its body."""
     assert response.status_code == status, response.text
     assert response.headers["Content-Type"] == PROBLEM
     problem = response.json()
@@ -35,14 +35,15 @@ def check_problem(response: Response, status: int) -> Any:
     return problem
 
 
-def check_invalid(response: Response, *places: list[str | int]) -> None:
+def check_invalid(response: Response, *locations: list[str | int]) -> None:
+    """Check a 422 with one fault at each location."""
     problem = check_problem(response, 422)
-    assert [fault["loc"] for fault in problem["errors"]] == list(places)
+    assert [fault["loc"] for fault in problem["errors"]] == list(locations)
     assert all(fault["msg"] for fault in problem["errors"])
 
 
 def check_same(one: Any, two: Any) -> None:
-    """Equal, numbers within 1e-5; probabilities may change places where they tie."""
+    """Check that two JSON values are equal, numbers within 1e-5, in any order of the keys."""
     if isinstance(one, float):
         assert one == pytest.approx(two, abs=1e-5)
     elif isinstance(one, dict):

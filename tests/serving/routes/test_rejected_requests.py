@@ -1,4 +1,4 @@
-"""The refusals of the contract, from a real server: every status that a single request can get."""
+"""Error responses of a real server: every status that a single request can get."""
 
 import json
 from typing import Any
@@ -40,7 +40,7 @@ INVALID: list[tuple[Any, list[str | int]]] = [
 
 
 @pytest.mark.parametrize(("body", "place"), INVALID)
-def test_what_is_json_but_not_valid(server: Server, body: Any, place: list[str | int]) -> None:
+def test_invalid_fields_are_422(server: Server, body: Any, place: list[str | int]) -> None:
     check_invalid(server.post(body), place)
 
 
@@ -49,7 +49,7 @@ def test_what_is_json_but_not_valid(server: Server, body: Any, place: list[str |
     [
         (r'{"text": "\ud800"}', ["body", "text"]),
         (r'{"text": "a", "model": "\udc00x"}', ["body", "model"]),
-        (r'{"text": "a", "\ud800": 1}', ["body", "\ufffd"]),
+        (r'{"text": "a", "\ud800": 1}', ["body"]),
         ('{"text": "a", "min_confidence": NaN}', ["body", "min_confidence"]),
         ('{"text": "a", "min_confidence": -Infinity}', ["body", "min_confidence"]),
         ('{"text": "a", "min_confidence": 1e999}', ["body", "min_confidence"]),
@@ -57,7 +57,7 @@ def test_what_is_json_but_not_valid(server: Server, body: Any, place: list[str |
         ('{"text": %s}' % ("9" * 5000), ["body", "text"]),
     ],
 )
-def test_numbers_and_characters_that_json_can_write(
+def test_values_that_json_allows_and_the_service_does_not_are_422(
     server: Server, body: str, place: list[str | int]
 ) -> None:
     check_invalid(server.post(body), place)
@@ -82,11 +82,11 @@ def test_numbers_and_characters_that_json_can_write(
     ],
     ids=range(13),
 )
-def test_what_is_not_json(server: Server, body: bytes) -> None:
+def test_malformed_json_is_400(server: Server, body: bytes) -> None:
     check_problem(server.post(body), 400)
 
 
-def test_a_name_that_comes_twice_has_its_last_value(server: Server) -> None:
+def test_the_last_of_two_equal_names_counts(server: Server) -> None:
     doubled = server.post('{"text": "a", "text": "film"}')
     assert doubled.json() == server.post({"text": "film"}).json()
 
@@ -101,7 +101,7 @@ def test_a_name_that_comes_twice_has_its_last_value(server: Server) -> None:
         (["a", "\ud800"], [["body", "texts", 1]]),
     ],
 )
-def test_texts_that_are_not_valid(
+def test_invalid_texts_of_a_batch_are_422(
     server: Server, texts: Any, places: list[list[str | int]]
 ) -> None:
     body = json.dumps({"texts": texts})
@@ -124,7 +124,7 @@ def test_texts_that_are_not_valid(
         (None, 415),
     ],
 )
-def test_content_types(server: Server, kind: str | None, status: int) -> None:
+def test_other_content_types_are_415(server: Server, kind: str | None, status: int) -> None:
     headers = {} if kind is None else {"Content-Type": kind}
     response = server.post(b'{"text": "a"}', headers=headers)
     assert response.status_code == status
@@ -132,7 +132,7 @@ def test_content_types(server: Server, kind: str | None, status: int) -> None:
         check_problem(response, status)
 
 
-def test_unknown_model_and_too_many_texts(server: Server) -> None:
+def test_an_unknown_model_is_404_and_too_many_texts_are_413(server: Server) -> None:
     check_problem(server.post({"text": "a", "model": "unknown"}), 404)
     check_problem(server.post({"texts": ["a"], "model": "unknown"}, "/classify/batch"), 404)
     assert server.post({"texts": ["a"] * 1024}, "/classify/batch").status_code == 200
@@ -140,7 +140,7 @@ def test_unknown_model_and_too_many_texts(server: Server) -> None:
     check_problem(server.post({"texts": [1] * 500_000}, "/classify/batch"), 413)
 
 
-def test_more_faults_than_anybody_reads(server: Server) -> None:
+def test_a_hundred_thousand_faults_are_one_fault(server: Server) -> None:
     check_invalid(server.post({str(number): 1 for number in range(100_000)}), ["body"])
 
 
@@ -151,7 +151,7 @@ def test_more_faults_than_anybody_reads(server: Server) -> None:
         *("/static/%2e%2e/app.py", "/docs/static/..%2f..%2fcore.py", "/static/%00", "/%ff"),
     ],
 )
-def test_unknown_paths(server: Server, path: str) -> None:
+def test_unknown_paths_are_404(server: Server, path: str) -> None:
     check_problem(server.get(path), 404)
 
 
@@ -171,7 +171,9 @@ def test_unknown_paths(server: Server, path: str) -> None:
         ("BREW", "/classify", "POST"),
     ],
 )
-def test_wrong_methods(server: Server, method: str, path: str, allow: str) -> None:
+def test_wrong_methods_are_405_with_allow(
+    server: Server, method: str, path: str, allow: str
+) -> None:
     response = server.request(method, path)
     assert response.status_code == 405
     assert response.headers["Allow"] == allow
@@ -187,7 +189,7 @@ def test_head_is_get_without_a_body(server: Server, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/static/app.js"])
-def test_a_part_of_a_page_is_the_whole(server: Server, path: str) -> None:
+def test_range_headers_are_ignored(server: Server, path: str) -> None:
     whole = server.get(path)
     for part in ("bytes=0-3", "bytes=999999-", "lines=1"):
         response = server.request("GET", path, headers={"Range": part})
@@ -208,7 +210,7 @@ def test_an_offer_of_http_2_is_answered_in_http_1(server: Server) -> None:
         assert response.http_version == "HTTP/1.1"
 
 
-def test_pages_come_with_a_strict_policy_and_from_here(server: Server) -> None:
+def test_pages_have_a_strict_policy_and_use_no_other_host(server: Server) -> None:
     for path in ("/", "/docs"):
         response = server.get(path)
         policy = response.headers["Content-Security-Policy"]
@@ -219,7 +221,7 @@ def test_pages_come_with_a_strict_policy_and_from_here(server: Server) -> None:
     assert b"SwaggerUIBundle" in server.get("/docs/static/swagger-ui-bundle.js").content
 
 
-# Anything at all.
+# Random bodies.
 
 NAMES = st.sampled_from(["text", "texts", "model", "explain", "top_k", "truncate", "unit", "x"])
 VALUES = st.recursive(
@@ -237,7 +239,7 @@ BODIES = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(body=BODIES, path=st.sampled_from(["/classify", "/classify/batch"]))
-def test_no_body_is_a_bug(server: Server, body: bytes, path: str) -> None:
+def test_no_body_is_a_500(server: Server, body: bytes, path: str) -> None:
     response = server.post(body, path)
     if response.status_code != 200:
         assert response.status_code in (400, 404, 413, 422), response.text

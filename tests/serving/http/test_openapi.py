@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and true."""
+"""The OpenAPI document is valid and complete, and the responses match it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
-from heed.service.errors import STATUS
+from heed.service.errors import ServiceError
 from tests.support.server import Server
 
 METHODS = {
@@ -31,12 +31,12 @@ def operation(document: Any, path: str) -> Any:
 
 
 def check(document: Any, schema: Any, value: Any) -> None:
-    """That `value` is what `schema`, of this document, says."""
+    """Validate a value against a schema of the document."""
     OAS31Validator(schema | {"components": document["components"]}).validate(value)
 
 
 def objects(schema: Any) -> Iterator[Any]:
-    """Every schema with properties."""
+    """Yield every schema with properties."""
     for value in schema.values() if isinstance(schema, dict) else schema:
         if isinstance(value, dict | list):
             yield from objects(value)
@@ -44,12 +44,12 @@ def objects(schema: Any) -> Iterator[Any]:
         yield schema
 
 
-def test_it_is_valid(document: Any) -> None:
+def test_the_document_is_valid(document: Any) -> None:
     validate(document)
     assert document["openapi"].startswith("3.1")
 
 
-def test_every_route_is_there_with_every_status(document: Any) -> None:
+def test_every_route_is_documented_with_every_status(document: Any) -> None:
     assert set(document["paths"]) == set(METHODS)
     for path, (method, statuses) in METHODS.items():
         assert set(document["paths"][path]) == {method}
@@ -70,7 +70,7 @@ def test_every_field_is_described(document: Any) -> None:
 
 
 @pytest.mark.parametrize("path", METHODS)
-def test_every_answer_has_an_example_that_fits(document: Any, path: str) -> None:
+def test_every_response_has_a_valid_example(document: Any, path: str) -> None:
     for status, response in operation(document, path)["responses"].items():
         assert response["description"]
         ((kind, content),) = response["content"].items()
@@ -81,7 +81,7 @@ def test_every_answer_has_an_example_that_fits(document: Any, path: str) -> None
 
 
 @pytest.mark.parametrize("path", ["/classify", "/classify/batch"])
-def test_the_example_requests_are_answered_as_described(
+def test_responses_to_the_example_requests_match_their_schema(
     server: Server, document: Any, path: str
 ) -> None:
     content = operation(document, path)["requestBody"]["content"]["application/json"]
@@ -94,19 +94,19 @@ def test_the_example_requests_are_answered_as_described(
 
 
 @pytest.mark.parametrize("path", ["/models", "/healthz", "/readyz"])
-def test_real_answers_are_as_described(server: Server, document: Any, path: str) -> None:
+def test_real_responses_match_their_schema(server: Server, document: Any, path: str) -> None:
     schema = operation(document, path)["responses"]["200"]["content"]["application/json"]["schema"]
     check(document, schema, server.get(path).json())
 
 
-def test_real_errors_are_as_described(server: Server, document: Any) -> None:
+def test_real_errors_match_their_schema(server: Server, document: Any) -> None:
     for body, status in (("{", "400"), ("{}", "422"), ('{"text":"a","model":"x"}', "404")):
         response = operation(document, "/classify")["responses"][status]
         schema = response["content"]["application/problem+json"]["schema"]
         check(document, schema, server.post(body).json())
 
 
-def test_what_is_left_out_is_not_null(document: Any) -> None:
+def test_optional_fields_are_absent_and_not_null(document: Any) -> None:
     schemas = document["components"]["schemas"]
     assert "contribution" not in schemas["Token"]["required"]
     assert schemas["Token"]["properties"]["contribution"]["type"] == "number"
@@ -114,13 +114,13 @@ def test_what_is_left_out_is_not_null(document: Any) -> None:
     assert "null" in str(schemas["ClassifyResponse"]["properties"]["label"])
 
 
-def test_unknown_fields_are_refused_as_told(document: Any) -> None:
+def test_the_schema_rejects_unknown_fields(document: Any) -> None:
     assert document["components"]["schemas"]["ClassifyRequest"]["additionalProperties"] is False
     texts = document["components"]["schemas"]["BatchRequest"]["properties"]["texts"]
     assert (texts["items"], texts["minItems"]) == ({"type": "string"}, 1)
 
 
-def test_keys_are_declared_where_they_are_wanted(document: Any) -> None:
+def test_guarded_routes_declare_the_key(document: Any) -> None:
     scheme = document["components"]["securitySchemes"]["key"]
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
     for path in METHODS:
@@ -128,6 +128,6 @@ def test_keys_are_declared_where_they_are_wanted(document: Any) -> None:
         assert ({"key": []} in operation(document, path).get("security", [])) == guarded
 
 
-def test_every_status_of_a_route_is_one_that_the_service_has(document: Any) -> None:
-    told = {status for _, statuses in METHODS.values() for status in statuses} - {200}
-    assert told == set(STATUS.values()) - {405, 431}
+def test_every_documented_status_is_one_of_an_error_class(document: Any) -> None:
+    documented = {status for _, statuses in METHODS.values() for status in statuses} - {200}
+    assert documented == {kind.status for kind in ServiceError.__subclasses__()} - {405, 431}

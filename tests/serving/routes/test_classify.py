@@ -1,4 +1,4 @@
-"""The answers of the contract, from a real server: every field."""
+"""Successful responses of a real server, with every field."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from heed.model.inference.bundle import Bundle
-from tests.support.checks import NAME, check_invalid, check_problem, check_same
+from tests.support.checks import MODEL_FIELDS, check_invalid, check_problem, check_same
 from tests.support.server import Server
 from tests.support.texts import reviews
 
 TEXT = "What a wonderful film! Ｔｈｅ ﬁlm 👍🏽 这家酒店"
 
 
-def test_an_answer_has_attention_by_default(server: Server, trained: Path) -> None:
+def test_the_answer_has_attention_by_default(server: Server, trained: Path) -> None:
     config = Bundle.load(trained).config
     response = server.post({"text": TEXT})
     assert response.status_code == 200
@@ -44,21 +44,21 @@ def test_contributions_sum_to_the_logit(server: Server, unit: str, label: str | 
     assert sum(token["attention"] for token in body["tokens"]) == pytest.approx(1, abs=1e-4)
 
 
-def test_none_has_no_tokens_and_top_k_cuts(server: Server) -> None:
+def test_explain_none_has_no_tokens_and_top_k_limits_probabilities(server: Server) -> None:
     body = server.post({"text": TEXT, "explain": "none", "top_k": 1}).json()
     assert list(body) == ["model", "version", "label", "probabilities", "truncated"]
     assert list(body["probabilities"]) == [body["label"]]
     assert server.post({"text": TEXT, "top_k": 10**30}).status_code == 200
 
 
-def test_below_min_confidence_there_is_no_label(server: Server) -> None:
+def test_the_label_is_null_below_min_confidence(server: Server) -> None:
     body = server.post({"text": TEXT, "min_confidence": 1, "explain": "contributions"}).json()
     assert body["label"] is None
     assert body["explain_label"] == next(iter(body["probabilities"]))
     assert server.post({"text": TEXT, "min_confidence": 0}).json()["label"] is not None
 
 
-def test_a_long_text_is_cut_or_refused(server: Server, trained: Path) -> None:
+def test_a_long_text_is_truncated_or_rejected(server: Server, trained: Path) -> None:
     limit = Bundle.load(trained).config.max_tokens
     text = "film " * (limit + 1)
     body = server.post({"text": text}).json()
@@ -73,17 +73,17 @@ def test_a_long_text_is_cut_or_refused(server: Server, trained: Path) -> None:
 
 
 @pytest.mark.parametrize("explain", ["none", "attention", "contributions"])
-def test_a_batch_answers_as_each_text_alone(server: Server, explain: str) -> None:
+def test_a_batch_returns_the_same_as_each_text_alone(server: Server, explain: str) -> None:
     texts = [text * (1 + place % 5) for place, (text, _) in enumerate(reviews(40, seed=9))]
     body = server.post({"texts": texts, "explain": explain}, "/classify/batch").json()
     assert list(body) == ["model", "version", "results"]
     with ThreadPoolExecutor(8) as pool:
         alone = list(pool.map(lambda t: server.post({"text": t, "explain": explain}).json(), texts))
     for result, single in zip(body["results"], alone, strict=True):
-        check_same(NAME | result, single | NAME)
+        check_same(MODEL_FIELDS | result, single | MODEL_FIELDS)
 
 
-def test_64_callers_at_once_each_get_their_own_answer(server: Server) -> None:
+def test_each_of_64_concurrent_callers_gets_its_own_answer(server: Server) -> None:
     texts = [f"{text} {place}" for place, (text, _) in enumerate(reviews(64, seed=3))]
     with ThreadPoolExecutor(64) as pool:
         bodies = list(pool.map(lambda text: server.post({"text": text}).json(), texts))
@@ -91,7 +91,7 @@ def test_64_callers_at_once_each_get_their_own_answer(server: Server) -> None:
         assert "".join(token["text"] for token in body["tokens"]) == "".join(text.split())
 
 
-def test_models_and_health(server: Server, trained: Path) -> None:
+def test_models_health_and_readiness(server: Server, trained: Path) -> None:
     config = Bundle.load(trained).config
     catalog = server.get("/models").json()
     assert list(catalog) == ["default", "models"]
