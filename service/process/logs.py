@@ -1,13 +1,13 @@
-"""What the log holds, in supervisor and workers alike."""
+"""The log of supervisor and workers."""
 
 import logging
 
 
 def start_logging(level: str) -> None:
-    """Write to stderr what is at least as grave as `level`."""
+    """Write messages of `level` and above to stderr."""
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     if level != "debug":
-        # What a stranger sends is no event, and the start is told by us.
+        # uvicorn warns of malformed requests, which are no event, and repeats our own messages.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Start the real server, in a process of its own, and always end it."""
+"""Start the real server in a process of its own, and always end it."""
 
 import json
 import os
@@ -19,7 +19,7 @@ import httpx
 from tests.support.command import ROOT
 
 T = TypeVar("T")
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 class Server:
@@ -36,19 +36,21 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self._client = httpx.Client(timeout=PATIENCE, limits=httpx.Limits(max_connections=None))
+        self._client = httpx.Client(
+            timeout=TIMEOUT_SECONDS, limits=httpx.Limits(max_connections=None)
+        )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
     @property
     def log(self) -> str:
-        """What it has written to stderr."""
+        """Its output on stderr."""
         return "".join(self.lines)
 
     @property
     def url(self) -> str:
-        """Where it listens: read from its log, as soon as it says so."""
+        """The URL that its log reports; waits for it."""
         return wait_for(self._find_url, self)
 
     @property
@@ -59,7 +61,7 @@ class Server:
         return self._client.request(method, self.url + path, **options)
 
     def post(self, body: Any, path: str = "/classify", **options: Any) -> httpx.Response:
-        """Post `body` as JSON; bytes and text are sent as they are."""
+        """Post `body` as JSON; bytes and strings are sent unchanged."""
         if not isinstance(body, bytes | str):
             body = json.dumps(body)
         options = {"headers": {"Content-Type": "application/json"}} | options
@@ -69,7 +71,7 @@ class Server:
         return self.request("GET", path)
 
     def metric(self, name: str) -> float:
-        """One sample, by its name with labels as it is written."""
+        """Return one sample of /metrics, by its name with labels."""
         for line in self.get("/metrics").text.splitlines():
             if line.startswith(name + " "):
                 return float(line.split()[-1])
@@ -85,9 +87,9 @@ class Server:
     def send(self, data: bytes, *, until: bytes | None = None) -> bytes:
         """Send raw bytes on a new connection and return what comes back.
 
-        Reads until the server hangs up, or until `until` has come.
+        Reads until the server closes the connection, or until it sent `until`.
         """
-        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), TIMEOUT_SECONDS) as connection:
             connection.sendall(data)
             answer = b""
             while until is None or until not in answer:
@@ -101,16 +103,16 @@ class Server:
         """Signal it, unless it has ended, and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        status = self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
+        status = self.process.wait(TIMEOUT_SECONDS)
+        self._reader.join(TIMEOUT_SECONDS)
         return status
 
     def kill(self) -> None:
-        """End it whatever it does."""
+        """Kill it, whatever its state."""
         self._client.close()
         self.process.kill()
         self.process.wait()
-        self._reader.join(PATIENCE)  # ends when the last worker has closed stderr
+        self._reader.join(TIMEOUT_SECONDS)  # ends when the last worker has closed stderr
         assert self.process.stderr is not None
         self.process.stderr.close()
 
@@ -137,8 +139,8 @@ def serve(
 
 
 def wait_for(condition: Callable[[], T | None], server: Server | None = None) -> T:
-    """Ask until `condition` holds and return what it says; fail when it takes too long."""
-    deadline = time.monotonic() + PATIENCE
+    """Call `condition` until its result is true and return that; fail after a minute."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         if value := condition():
             return value

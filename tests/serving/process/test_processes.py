@@ -1,4 +1,4 @@
-"""Processes: start, refuse, drain, die, be replaced; always the real command."""
+"""Start, stop, drain and replacement of processes, with the real command."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.support.command import heed_alone
-from tests.support.server import PATIENCE, Server, serve, wait_for
+from tests.support.server import TIMEOUT_SECONDS, Server, serve, wait_for
 
 BODY = {"text": "a film", "explain": "none"}
 COUNT = 'heed_requests_total{model="reviews",route="/classify",status="200"}'
@@ -31,7 +31,7 @@ def gone(pid: int) -> bool:
 
 @contextmanager
 def load(server: Server, callers: int = 4) -> Generator[list[str]]:
-    """Ask all the time, each time on a new connection; gives what went wrong."""
+    """Send requests all the time, each on a new connection; yield the failures."""
     wrong: list[str] = []
     done = threading.Event()
     body = json.dumps(BODY).encode()
@@ -59,8 +59,9 @@ def load(server: Server, callers: int = 4) -> Generator[list[str]]:
             done.set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_0(trained: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_the_server_with_status_0(trained: Path, number: signal.Signals) -> None:
     with serve(trained, "--workers", 2) as server:
         workers = server.workers()
         assert len(workers) == 2
@@ -69,7 +70,7 @@ def test_a_signal_ends_it_with_0(trained: Path, number: signal.Signals) -> None:
         assert "Traceback" not in server.log
 
 
-def test_what_was_accepted_is_answered(trained: Path) -> None:
+def test_accepted_requests_are_answered_after_sigterm(trained: Path) -> None:
     with serve(trained) as server, ThreadPoolExecutor(4) as pool:
         large = {"texts": ["a film " * 100] * 1024}
         answers = [pool.submit(server.post, large, "/classify/batch") for _ in range(2)]
@@ -78,8 +79,9 @@ def test_what_was_accepted_is_answered(trained: Path) -> None:
         assert [len(answer.result().json()["results"]) for answer in answers] == [1024, 1024]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_whoever_has_connected_is_answered(trained: Path, workers: int) -> None:
+def test_every_connected_client_is_answered_after_sigterm(trained: Path, workers: int) -> None:
     with serve(trained, "--workers", workers) as server:
         with load(server, callers=16) as wrong:
             wait_for(lambda: server.metric(COUNT) > 50, server)
@@ -87,7 +89,8 @@ def test_whoever_has_connected_is_answered(trained: Path, workers: int) -> None:
         assert {error.partition("(")[0] for error in wrong} <= {"ConnectionRefusedError"}
 
 
-def test_it_drains_before_the_socket_closes(trained: Path) -> None:
+@pytest.mark.slow
+def test_readyz_is_503_for_drain_seconds_before_the_socket_closes(trained: Path) -> None:
     with serve(trained, "--drain-seconds", 2, "--workers", 2) as server:
         server.process.send_signal(signal.SIGTERM)
         begun = time.monotonic()
@@ -98,13 +101,14 @@ def test_it_drains_before_the_socket_closes(trained: Path) -> None:
         assert time.monotonic() - begun > 1.5
 
 
-def test_a_second_signal_ends_it_at_once(trained: Path) -> None:
+def test_a_second_signal_ends_the_server_at_once(trained: Path) -> None:
     with serve(trained, "--drain-seconds", 1000) as server:
         server.process.send_signal(signal.SIGTERM)
         wait_for(lambda: server.get("/readyz").status_code == 503, server)
         assert server.stop() == 1
 
 
+@pytest.mark.slow
 def test_workers_end_with_the_supervisor(trained: Path) -> None:
     with serve(trained, "--workers", 2) as server:
         workers = server.workers()
@@ -112,7 +116,8 @@ def test_workers_end_with_the_supervisor(trained: Path) -> None:
         wait_for(lambda: all(gone(pid) for pid in workers))
 
 
-def test_a_worker_that_dies_is_replaced_and_no_other_request_fails(trained: Path) -> None:
+@pytest.mark.slow
+def test_a_killed_worker_is_replaced_and_no_other_request_fails(trained: Path) -> None:
     with serve(trained, "--workers", 2) as server:
         first = server.workers()
         with load(server) as wrong:
@@ -122,14 +127,15 @@ def test_a_worker_that_dies_is_replaced_and_no_other_request_fails(trained: Path
             wait_for(lambda: len(set(server.workers()) - {victim}) == 2, server)
             assert server.get("/readyz").status_code == 200
             wait_for(lambda: server.metric("heed_ready_workers") == 2, server)
-        # Only what the victim itself was answering may fail: a request of each caller.
+        # Only requests that the killed worker was answering may fail: one of each caller.
         assert len(wrong) <= 4, wrong
         assert server.get("/readyz").status_code == 200
-        assert "another takes its place" in server.log
+        assert "a new worker replaces it" in server.log
         assert server.stop() == 0
 
 
-def test_metrics_are_added_up_and_never_go_back(trained: Path) -> None:
+@pytest.mark.slow
+def test_metrics_of_workers_are_added_up_and_never_decrease(trained: Path) -> None:
     with serve(trained, "--workers", 2) as server:
         for _ in range(40):
             with httpx.Client() as client:  # a new connection: either worker
@@ -141,7 +147,9 @@ def test_metrics_are_added_up_and_never_go_back(trained: Path) -> None:
             assert set(ready) == {2}
         first = server.workers()
         os.kill(first[1], signal.SIGSTOP)
-        slow = httpx.get(server.url + "/metrics", timeout=PATIENCE)  # the other worker answers
+        slow = httpx.get(
+            server.url + "/metrics", timeout=TIMEOUT_SECONDS
+        )  # the other worker answers
         assert f"{COUNT} 40.0\n" in slow.text
         assert "heed_ready_workers 1.0\n" in slow.text
         os.kill(first[1], signal.SIGKILL)
@@ -150,7 +158,7 @@ def test_metrics_are_added_up_and_never_go_back(trained: Path) -> None:
         wait_for(lambda: server.metric("heed_ready_workers") == 2, server)
 
 
-def test_one_deadline_is_not_the_end(trained: Path) -> None:
+def test_the_server_works_after_a_passed_deadline(trained: Path) -> None:
     with serve(trained, "--timeout", 0.001) as server:
         large = {"texts": ["a film " * 100] * 200}
         assert server.post(large, "/classify/batch").status_code == 504
@@ -159,7 +167,7 @@ def test_one_deadline_is_not_the_end(trained: Path) -> None:
         assert server.process.poll() is None
 
 
-def test_the_port_is_taken(trained: Path) -> None:
+def test_a_port_in_use_ends_the_command(trained: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -171,25 +179,27 @@ def test_the_port_is_taken(trained: Path) -> None:
     assert f"127.0.0.1 port {port}" in done.stderr
 
 
-def test_two_servers_that_begin_at_once(trained: Path) -> None:
-    """Both have bound the port before either listens."""
+@pytest.mark.slow
+def test_a_port_taken_between_bind_and_listen_ends_the_command(trained: Path) -> None:
+    """Two servers may bind one port, but only one can listen."""
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
         server = Server(trained, "--port", port, "--workers", 2)
         try:
-            wait_for(server.workers, server)  # it has bound; to load takes them longer
+            wait_for(server.workers, server)  # the port is bound, and the workers still load
             other.listen()
-            assert server.process.wait(PATIENCE) == 2
+            assert server.process.wait(TIMEOUT_SECONDS) == 2
         finally:
             server.kill()
     assert server.log.startswith(f"heed: cannot listen on 127.0.0.1 port {port}: ")
     assert server.log.count("\n") == 1, server.log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_refused_bundle_ends_it_before_anybody_can_connect(
+def test_a_rejected_bundle_ends_the_command_before_the_socket_opens(
     trained: Path, tmp_path: Path, workers: int
 ) -> None:
     bundle = tmp_path / "damaged"
@@ -211,7 +221,7 @@ REFUSALS: list[Refusal] = [
     (["--default-model", "unknown"], {}, "--default-model unknown: no such bundle"),
     (["--api-keys-file", "/nowhere"], {}, "--api-keys-file /nowhere: cannot be read"),
     (["--host", "no.such.host.invalid"], {}, "cannot listen on no.such.host.invalid"),
-    (["--host", "a..b"], {}, "--host 'a..b': is not the name of a host"),
+    (["--host", "a..b"], {}, "--host 'a..b': not a valid host name"),
     (["--port", "http"], {}, "--port: 'http' cannot be used"),
     ([], {"HEED_TIMEOUT": "soon"}, "HEED_TIMEOUT: 'soon' cannot be used"),
     (["--nonsense"], {}, "--nonsense"),
@@ -219,7 +229,7 @@ REFUSALS: list[Refusal] = [
 
 
 @pytest.mark.parametrize(("flags", "environment", "message"), REFUSALS)
-def test_what_cannot_be_used_is_one_line(
+def test_an_unusable_option_is_one_line_on_stderr(
     trained: Path,
     monkeypatch: pytest.MonkeyPatch,
     flags: list[object],

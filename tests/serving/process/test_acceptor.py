@@ -1,4 +1,4 @@
-"""Connections are shared out among the workers."""
+"""Workers share the connections fairly."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import PATIENCE, Server, serve, wait_for
+from tests.support.server import TIMEOUT_SECONDS, Server, serve, wait_for
 
 BODY = json.dumps({"text": "a film", "explain": "none"}).encode()
 REQUEST = (
@@ -30,20 +30,23 @@ def two(trained: Path) -> Generator[Server]:
 
 
 def sockets(pid: int) -> int:
-    """How many sockets a process has open."""
+    """The number of open sockets of a process."""
     found = 0
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         try:
             found += str(entry.readlink()).startswith("socket:")
-        except FileNotFoundError:  # closed meanwhile
+        except FileNotFoundError:  # closed in the meantime
             continue
     return found
 
 
 def connect(server: Server, number: int, stack: ExitStack) -> list[socket.socket]:
-    """Connections that come at once and stay."""
+    """Open connections at the same time and keep them open."""
     address = "127.0.0.1", server.port
-    return [stack.enter_context(socket.create_connection(address, PATIENCE)) for _ in range(number)]
+    return [
+        stack.enter_context(socket.create_connection(address, TIMEOUT_SECONDS))
+        for _ in range(number)
+    ]
 
 
 def ask(connection: socket.socket) -> bytes:
@@ -51,7 +54,8 @@ def ask(connection: socket.socket) -> bytes:
     return connection.recv(65536)
 
 
-def test_connections_that_stay_are_shared_out(two: Server) -> None:
+@pytest.mark.slow
+def test_keep_alive_connections_are_shared_fairly(two: Server) -> None:
     workers = two.workers()
     before = [sockets(pid) for pid in workers]
     fewest = []
@@ -62,10 +66,11 @@ def test_connections_that_stay_are_shared_out(two: Server) -> None:
             shares = [sockets(pid) - had for pid, had in zip(workers, before, strict=True)]
         fewest.append(min(shares))
         wait_for(lambda: all(sockets(pid) <= had for pid, had in zip(workers, before, strict=True)))
-    assert statistics.median(fewest) >= 4  # six each, but for one that was busy at its turn
+    assert statistics.median(fewest) >= 4  # six each, but a busy worker may be late
 
 
-def test_a_worker_that_hangs_keeps_nobody_waiting(two: Server) -> None:
+@pytest.mark.slow
+def test_connections_do_not_wait_for_a_stopped_worker(two: Server) -> None:
     victim = two.workers()[0]
     os.kill(victim, signal.SIGSTOP)
     try:
@@ -76,14 +81,14 @@ def test_a_worker_that_hangs_keeps_nobody_waiting(two: Server) -> None:
         os.kill(victim, signal.SIGCONT)
 
 
-def test_where_files_run_out_others_wait(trained: Path) -> None:
+def test_connections_wait_while_no_file_descriptor_is_free(trained: Path) -> None:
     with serve(trained) as server, ExitStack() as stack:
         (worker,) = server.workers()
         limit = len(list(Path(f"/proc/{worker}/fd").iterdir())) + 8
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (limit, limit))
         kept = connect(server, 30, stack)
         assert ask(kept[0]).startswith(b"HTTP/1.1 200 OK")
-        wait_for(lambda: "no connection can be accepted: Too many open files" in server.log, server)
+        wait_for(lambda: "cannot accept a connection: Too many open files" in server.log, server)
         for connection in kept[:25]:
             connection.close()
         assert ask(kept[-1]).startswith(b"HTTP/1.1 200 OK")

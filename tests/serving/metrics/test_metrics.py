@@ -1,4 +1,4 @@
-"""The metrics: complete, in the Prometheus format, and added up."""
+"""The metrics: all families in the Prometheus format, and their sum over workers."""
 
 import re
 from collections.abc import Generator
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from heed.service.metrics.samples import Samples, add_up, without_gauges
+from heed.service.metrics.metrics import Metrics, Snapshot, add_up, without_gauges
 from tests.support.server import Server, serve
 
 FAMILIES = {
@@ -26,12 +26,12 @@ FAMILIES = {
 
 @pytest.fixture
 def counted(trained: Path) -> Generator[Server]:
-    """A server that nobody else asks."""
+    """A server without other clients."""
     with serve(trained, "--max-texts", 3) as running:
         yield running
 
 
-def test_what_is_counted(counted: Server) -> None:
+def test_every_metric_has_its_type_labels_and_count(counted: Server) -> None:
     for _ in range(3):
         counted.post({"text": "a film"})
     counted.post({"texts": ["a film", "two films"]}, "/classify/batch")
@@ -68,12 +68,12 @@ def test_what_is_counted(counted: Server) -> None:
     assert sample("heed_ready_workers") == 1
 
 
-def test_samples_add_up_and_gauges_die_with_their_process() -> None:
-    one: Samples = [
+def test_samples_are_added_up_and_gauges_can_be_dropped() -> None:
+    one: Snapshot = [
         ("requests", "Requests.", "counter", [("requests_total", {"route": "/a"}, 1.0)]),
         ("ready", "Ready.", "gauge", [("ready", {}, 1.0)]),
     ]
-    two: Samples = [
+    two: Snapshot = [
         (
             "requests",
             "Requests.",
@@ -92,3 +92,19 @@ def test_samples_add_up_and_gauges_die_with_their_process() -> None:
     ]
     assert without_gauges(one) == one[:1]
     assert add_up([]) == []
+
+
+def test_an_observation_is_in_its_bucket_and_has_no_created_series() -> None:
+    metrics = Metrics()
+    metrics.record_request("/classify", 429, "", 0.002)
+    metrics.record_request("/readyz", 503, "", 0.002)
+    families = {name: samples for name, _, _, samples in metrics.snapshot(waiting=7, ready=True)}
+    buckets = {
+        labels["le"]: value
+        for name, labels, value in families["heed_request_seconds"]
+        if name.endswith("_bucket") and labels["route"] == "/classify"
+    }
+    assert (buckets["0.001"], buckets["0.0025"], buckets["+Inf"]) == (0, 1, 1)
+    assert [*families["heed_refusals"]] == [("heed_refusals_total", {"kind": "queue_full"}, 1)]
+    assert [*families["heed_queue_tokens"]] == [("heed_queue_tokens", {}, 7)]
+    assert not [name for samples in families.values() for name, *_ in samples if "created" in name]
