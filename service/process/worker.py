@@ -53,7 +53,7 @@ def main() -> None:
     except HeedError as error:
         channel.sendall(encode("rejected", str(error)))
         sys.exit(2)
-    # Objects that exist now stay; without them a collection takes 50 ms less.
+    # The collector then skips the objects that exist now; to scan them takes 50 ms.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 20)
