@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 import heed
-from heed.model.commands.cli import export, print_note, require_modules, require_training, train
+from heed.model.commands.cli import export, print_message, require_modules, require_training, train
 from heed.model.errors import HeedError, TextError
 from heed.service.process.options import settings_options
 from heed.service.settings import Settings
@@ -150,7 +150,7 @@ def evaluate(
     if report:
         from heed.model.report.page import write_report
 
-        print_note(f"report: {write_report(found, report)}")
+        print_message(f"report: {write_report(found, report)}")
     if card and found.comparison:
         from heed.model.export.card import add_explanation_table
         from heed.model.inference.bundle import CARD
@@ -240,7 +240,7 @@ def classify(
     answers = [source | answer.to_dict() for answer in found]
     if save:
         save_page(texts, answers, save)
-        print_note(f"saved: {save}")
+        print_message(f"saved: {save}")
     console = Console(highlight=False, soft_wrap=True)
     for text, answer in zip(texts, answers, strict=True):
         if as_json:

@@ -1,0 +1,1 @@
+"""Scripts behind `make data` and `make train`."""

@@ -1,18 +1,22 @@
-"""Make the English vectors that are part of Heed, of a sentence encoder.
+"""Write the English token vectors that are part of Heed.
 
-`python -m scripts.english_vectors ENCODER` writes them to model/distill/english/.
+`python -m scripts.english_vectors ENCODER` reduces a sentence encoder to one vector per token and
+writes tokenizer and vectors to model/distill/english/.
 """
 
-import sys
+import argparse
+from collections.abc import Sequence
 
 from heed.model.distill.encoder import read_encoder, static_vectors
 from heed.model.distill.static_vectors import ENGLISH
 from heed.model.training.config import TrainConfig
 
 
-def main() -> None:
-    """Read the encoder and write its tokens' vectors."""
-    (source,) = sys.argv[1:]
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the encoder and write the vectors of its tokens."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.english_vectors", description=__doc__)
+    parser.add_argument("encoder", help="folder of the encoder, or its name on the hub")
+    source = parser.parse_args(arguments).encoder
     encoder = read_encoder(source, "ENCODER")
     static_vectors(encoder, TrainConfig.width, []).save(ENGLISH)
 

@@ -1,7 +1,7 @@
-"""Fetch the public sets behind the shipped bundles: `python -m scripts.fetch_data FOLDER`.
+"""Download the data sets of the shipped bundles: `python -m scripts.fetch_data FOLDER`.
 
-Writes them as `make train DATA=FOLDER` reads them. A file that is there already is not fetched
-again. It takes a network, and the package `datasets` from the extra `hub`.
+`make train DATA=FOLDER` reads the files. Existing files are not downloaded again. The script needs
+internet access and the package `datasets` from the extra `hub`.
 """
 
 import argparse
@@ -16,22 +16,26 @@ from heed.model.data.hub import read_hub_rows
 from heed.model.errors import DataError, HeedError
 
 POLARITY = {"neg": "negative", "pos": "positive", "0": "negative", "1": "positive"}
-OUTSIDE = "oos"
+OUT_OF_SCOPE = "oos"
+"""Label of the out-of-scope texts in clinc150."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the rows of a file come from."""
+    """The source of the rows of a file."""
 
     name: str
+    """Name of the public data set, see `heed.model.data.hub`."""
     text: str = "text"
+    """Name of the text column."""
     label: str = "label"
+    """Name of the label column."""
     renamed: Mapping[str, str] = field(default_factory=dict)
-    """Labels that are called otherwise here."""
+    """New names of labels."""
     labels: tuple[str, ...] = ()
-    """The only labels whose rows are taken; none: all but `OUTSIDE`."""
-    unless_in: str | None = None
-    """A set: texts that stand there, or stood above, are left out."""
+    """Labels whose rows are kept. Empty: all except `OUT_OF_SCOPE`."""
+    excluded: str | None = None
+    """Data set whose texts are left out, as are repeated texts. None: no text is left out."""
 
 
 _CHINESE, _INTENTS = "hf:lansinuote/ChnSentiCorp", "hf:clinc/clinc_oos:plus"
@@ -45,22 +49,22 @@ SOURCES: Mapping[str, Source] = {
     "clinc150/train": Source(f"{_INTENTS}@train", label="intent"),
     "clinc150/dev": Source(f"{_INTENTS}@validation", label="intent"),
     "clinc150/test": Source(f"{_INTENTS}@test", label="intent"),
-    "clinc150/oos_dev": Source(f"{_INTENTS}@validation", label="intent", labels=(OUTSIDE,)),
-    "clinc150/oos_test": Source(f"{_INTENTS}@test", label="intent", labels=(OUTSIDE,)),
+    "clinc150/oos_dev": Source(f"{_INTENTS}@validation", label="intent", labels=(OUT_OF_SCOPE,)),
+    "clinc150/oos_test": Source(f"{_INTENTS}@test", label="intent", labels=(OUT_OF_SCOPE,)),
     "chnsenticorp/train": Source(f"{_CHINESE}@train", renamed=POLARITY),
     "chnsenticorp/dev_clean": Source(
-        f"{_CHINESE}@validation", renamed=POLARITY, unless_in=f"{_CHINESE}@train"
+        f"{_CHINESE}@validation", renamed=POLARITY, excluded=f"{_CHINESE}@train"
     ),
     "chnsenticorp/test_clean": Source(
-        f"{_CHINESE}@test", renamed=POLARITY, unless_in=f"{_CHINESE}@train"
+        f"{_CHINESE}@test", renamed=POLARITY, excluded=f"{_CHINESE}@train"
     ),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fetch what is missing."""
+    """Download the missing files."""
     parser = argparse.ArgumentParser(prog="python -m scripts.fetch_data", description=__doc__)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, help="folder to write to")
     folder = parser.parse_args(arguments).folder
     try:
         for name, source in SOURCES.items():
@@ -73,36 +77,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def fetch(source: Source, file: Path) -> int:
-    """Write the rows of a source to a `.csv.gz` with text and label; returns how many.
+    """Write the rows of a source to a `.csv.gz` with text and label; return their number.
 
     Raises:
         HeedError: see `read_hub_rows`.
     """
     rows, seen = [], set[str]()
-    if source.unless_in:
+    if source.excluded:
         seen = {
-            text for _, text, _ in read_hub_rows(Path(source.unless_in), source.text, source.label)
+            text for _, text, _ in read_hub_rows(Path(source.excluded), source.text, source.label)
         }
     for _, text, label in read_hub_rows(Path(source.name), source.text, source.label):
         if label is None:
-            raise DataError(f"{source.name}: it hides its labels; name a split that has them")
+            raise DataError(f"{source.name}: the labels are hidden; name a split with labels")
         label = source.renamed.get(str(label), str(label))
-        wanted = label in source.labels if source.labels else label != OUTSIDE
-        if wanted and text not in seen:
+        kept = label in source.labels if source.labels else label != OUT_OF_SCOPE
+        if kept and text not in seen:
             rows.append((text.strip(), label))
-            if source.unless_in:
+            if source.excluded:
                 seen.add(text)
     write_rows(file, rows)
     return len(rows)
 
 
 def write_rows(file: Path, rows: Sequence[tuple[str, str]]) -> None:
-    """Write texts and labels to a `.csv.gz`."""
+    """Write texts and labels to a `.csv.gz`; an interrupted run leaves no incomplete file."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_suffix(".part")
-    with gzip.open(draft, "wt", encoding="utf-8", newline="") as out:
+    temporary = file.with_suffix(".part")
+    with gzip.open(temporary, "wt", encoding="utf-8", newline="") as out:
         csv.writer(out, lineterminator="\n").writerows([("text", "label"), *rows])
-    draft.rename(file)
+    temporary.rename(file)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Set rows aside for dev: `python -m scripts.hold_out FILE COUNT OUT`.
+"""Draw dev rows from a file: `python -m scripts.hold_out FILE COUNT OUT`.
 
-Draws them at random, the same each time. `heed train FILE --dev OUT` then does not learn them.
+The rows are random and equal in each run. `heed train FILE --dev OUT` leaves them out of training.
 """
 
 import argparse
@@ -13,27 +13,34 @@ from heed.model.data.labelled import read_labelled
 from heed.model.errors import DataError, HeedError
 from scripts.fetch_data import write_rows
 
+SEED = 0
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the rows drawn, in the order of the file, as a `.csv.gz` with text and label."""
+    """Write the drawn rows as a `.csv.gz` with text and label, in the order of the file."""
     parser = argparse.ArgumentParser(prog="python -m scripts.hold_out", description=__doc__)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("count", type=int)
-    parser.add_argument("out", type=Path)
-    asked = parser.parse_args(arguments)
+    parser.add_argument("file", type=Path, help="file of labelled texts")
+    parser.add_argument("count", type=int, help="number of rows to draw")
+    parser.add_argument("out", type=Path, help="file to write")
+    options = parser.parse_args(arguments)
     try:
-        set_aside(asked.file, asked.count, asked.out)
+        set_aside(options.file, options.count, options.out)
     except HeedError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
 
 
 def set_aside(file: Path, count: int, out: Path) -> None:
-    """Raises `DataError` where the file cannot be read, or has too few rows."""
+    """Write `count` random rows of a file to another one.
+
+    Raises:
+        DataError: the file cannot be read, or it has too few rows.
+    """
     rows = read_labelled(file)
-    if not 0 < count < len(rows.texts):
-        raise DataError(f"{file}: {count} rows of {len(rows.texts)} cannot be set aside")
-    drawn = rows.take(sorted(random.Random(0).sample(range(len(rows.texts)), count)))
+    total = len(rows.texts)
+    if not 0 < count < total:
+        raise DataError(f"{file}: {count} of {total} rows cannot be held out; choose fewer")
+    drawn = rows.take(sorted(random.Random(SEED).sample(range(total), count)))
     write_rows(out, list(zip(drawn.texts, drawn.labels, strict=True)))
 
 

@@ -1,0 +1,1 @@
+"""The subcommands of `heed` that train, export and classify."""

@@ -1,4 +1,4 @@
-"""`heed train` and `heed export`, whose options are many; the rest is in a few lines."""
+"""`heed train` and `heed export` on the command line."""
 
 import os
 import shlex
@@ -14,12 +14,16 @@ from heed.model.errors import HeedError, to_install
 if TYPE_CHECKING:
     from heed.model.inference.bundle import Bundle
 
-Folder = Annotated[Path, typer.Option("--out", help="Folder to write the bundle to.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+TRAINING_MODULES = ("torch", "onnx", "safetensors", "scipy")
+
+Out = Annotated[Path, typer.Option("--out", help="Folder to write the bundle to.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace an existing bundle or checkpoint folder.")
+]
 
 
-def print_note(line: str) -> None:
-    """Tell the person at the terminal something."""
+def print_message(line: str) -> None:
+    """Print a progress message to stderr."""
     print(line, file=sys.stderr)
 
 
@@ -28,137 +32,238 @@ def train(
         list[Path],
         typer.Argument(
             metavar="DATA...",
-            help=".csv, .tsv, .jsonl (each also .gz) or .parquet; or a public set: hf:NAME, "
-            "hf:NAME:CONFIG, hf:NAME@SPLIT.",
+            help="Files of labelled texts: .csv, .tsv, .jsonl (each also .gz) or .parquet; or a "
+            "public data set: hf:NAME, hf:NAME:CONFIG, hf:NAME@SPLIT.",
         ),
     ],
-    out: Folder,
+    out: Out,
     dev: Annotated[
         list[Path] | None,
-        typer.Option(help="Rows to tune on; may be given several times; else some are set aside."),
+        typer.Option(
+            help="File of rows to choose the best epoch with. May be given several times. Default: "
+            "a tenth to a fifth of the training rows."
+        ),
     ] = None,
-    test: Annotated[Path | None, typer.Option(help="Rows to report on, once, at the end.")] = None,
-    text_column: Annotated[str, typer.Option(help="Column of the text.")] = "text",
-    label_column: Annotated[str, typer.Option(help="Column of the label.")] = "label",
+    test: Annotated[
+        Path | None, typer.Option(help="File of rows to score the finished bundle on.")
+    ] = None,
+    text_column: Annotated[str, typer.Option(help="Name of the column with the texts.")] = "text",
+    label_column: Annotated[
+        str, typer.Option(help="Name of the column with the labels.")
+    ] = "label",
     name: Annotated[
-        str | None, typer.Option(help="Name of the bundle; else that of its folder.")
+        str | None,
+        typer.Option(help="Name of the bundle. Default: the name of the folder --out."),
     ] = None,
-    version: Annotated[str | None, typer.Option(help="Version of the bundle; else 1.0.0.")] = None,
-    data_name: Annotated[str | None, typer.Option(help="Name of the data, for the card.")] = None,
-    terms: Annotated[str | None, typer.Option(help="Terms of the data, for the card.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Folder to save the training in.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
-    logdir: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's curves.")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Version of the bundle. Default: 1.0.0.")
+    ] = None,
+    data_name: Annotated[
+        str | None,
+        typer.Option(help="Name of the data for the model card. Default: the file names."),
+    ] = None,
+    terms: Annotated[
+        str | None,
+        typer.Option(help="Licence or terms of the data for the model card. Default: not stated."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder to save the training in. Default: it is not saved.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume the training saved in --checkpoint.")
+    ] = False,
+    logdir: Annotated[
+        Path | None, typer.Option(help="Folder for TensorBoard. Default: no curves are written.")
+    ] = None,
     init_embeddings: Annotated[
         str | None,
         typer.Option(
-            help="Sentence encoder to start from: a folder, or a name on the hub; else what is "
-            "known of English words, if the text is English; none: nothing."
+            help="Sentence encoder whose token vectors initialize the embeddings: a folder, a name "
+            "on the hub, or none for random vectors. Default: vectors that are part of Heed if the "
+            "texts are English and there are fewer than 50,000 rows."
         ),
     ] = None,
     teacher: Annotated[
         str | None,
-        typer.Option(help="Sentence encoder to fine-tune and learn from: a folder, or a name."),
+        typer.Option(
+            help="Sentence encoder to fine-tune and distil: a folder, or a name on the hub. "
+            "Default: no distillation."
+        ),
     ] = None,
     unlabelled: Annotated[
-        Path | None, typer.Option(help="More text for the teacher to label; labels are not read.")
+        Path | None,
+        typer.Option(
+            help="File of additional texts for the teacher to label. Its labels are not read."
+        ),
     ] = None,
     target_precision: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Share of the labels given that is to be right; else none is given."
+            min=0,
+            max=1,
+            help="Minimum precision on dev. Texts below the matching probability get no label. "
+            "Default: every text gets a label.",
         ),
     ] = None,
     out_of_scope: Annotated[
-        Path | None, typer.Option(help="Texts that no label fits, to choose when to give none.")
+        Path | None,
+        typer.Option(
+            help="File of texts that no label fits. The threshold below which a text gets no label "
+            "is chosen with them."
+        ),
     ] = None,
     tune: Annotated[
         float | None,
-        typer.Option(min=0.01, help="Minutes to search for better settings on dev, beforehand."),
+        typer.Option(
+            min=0.01,
+            help="Minutes to search for better hyperparameters on dev before training. Default: "
+            "no search.",
+        ),
     ] = None,
     force: Force = False,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides everything random.")] = 0,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Most passes over the data.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Texts of one update.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")] = 0,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Maximum number of epochs. Default: 3 to 40, for 4,000 updates."),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Texts per update. Default: 8 to 128, growing with the data."),
+    ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(min=1e-7, max=1, help="The highest.")
+        float | None, typer.Option(min=1e-7, max=1, help="Peak learning rate. Default: 0.003.")
     ] = None,
     vocabulary: Annotated[
-        int | None, typer.Option(min=16, max=65536, help="Most tokens to learn.")
+        int | None,
+        typer.Option(
+            min=16,
+            max=65536,
+            help="Maximum number of tokens of the tokenizer. Default: 1,000 to 16,000, growing "
+            "with the data.",
+        ),
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, max=4096, help="Tokens read of a text.")
+        int | None,
+        typer.Option(
+            min=1,
+            max=4096,
+            help="Maximum number of tokens of a text; longer texts are cut. Default: covers 99 % "
+            "of the texts, at most 512.",
+        ),
     ] = None,
     width: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Size of a token's vector.")
+        int | None,
+        typer.Option(min=1, max=1024, help="Size of the token vectors. Default: 128."),
     ] = None,
     blocks: Annotated[
-        int | None, typer.Option(min=0, max=12, help="Self-attention blocks.")
+        int | None, typer.Option(min=0, max=12, help="Self-attention blocks. Default: 1.")
     ] = None,
     heads: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Heads; they divide the width.")
+        int | None,
+        typer.Option(
+            min=1, max=64, help="Attention heads per block; they must divide --width. Default: 4."
+        ),
     ] = None,
-    hidden: Annotated[int | None, typer.Option(min=1, max=8192, help="Feed-forward width.")] = None,
-    dropout: Annotated[float | None, typer.Option(min=0, max=0.9, help="Share set to 0.")] = None,
+    hidden: Annotated[
+        int | None,
+        typer.Option(min=1, max=8192, help="Width of the feed-forward layers. Default: 256."),
+    ] = None,
+    dropout: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=0.9, help="Share of activations set to 0 in training. Default: 0.2."
+        ),
+    ] = None,
     attention_guidance: Annotated[
         float | None,
-        typer.Option(min=0, max=10, help="Weight of drawing attention to what speaks for a label."),
+        typer.Option(
+            min=0,
+            max=10,
+            help="Weight of the loss that moves attention to tokens which support the label. "
+            "Default: 0.03.",
+        ),
     ] = None,
 ) -> None:
-    """Train a classifier on labelled text and write it as a bundle.
+    """Train a classifier on labelled texts and write it as a bundle.
 
-    What is not named follows from the data.
+    Only DATA and --out are required. Other defaults follow from the data.
     """
     require_training()
     from heed.model.commands.options import TrainOptions
     from heed.model.commands.train import train_bundle
+    from heed.model.data.training_rows import DataFiles
 
-    sizes = {
-        "seed": seed, "epochs": epochs, "batch": batch, "learning_rate": learning_rate,
+    overrides = {
+        "epochs": epochs, "batch": batch, "learning_rate": learning_rate,
         "vocabulary": vocabulary, "max_tokens": max_tokens, "width": width, "blocks": blocks,
         "heads": heads, "hidden": hidden, "dropout": dropout,
         "attention_guidance": attention_guidance,
     }  # fmt: skip
-    order = TrainOptions(
-        tuple(data), out, tuple(dev or ()), test, text_column, label_column, name, version,
-        data_name, terms, checkpoint, resume, logdir, force, init_embeddings, teacher,
-        unlabelled, target_precision, out_of_scope, tune,
+    options = TrainOptions(
+        files=DataFiles(
+            train=tuple(data),
+            dev=tuple(dev or ()),
+            test=test,
+            unlabelled=unlabelled,
+            out_of_scope=out_of_scope,
+            text_column=text_column,
+            label_column=label_column,
+        ),
+        out=out,
+        name=name,
+        version=version,
+        data_name=data_name,
+        terms=terms,
+        checkpoint=checkpoint,
+        resume=resume,
+        logdir=logdir,
+        force=force,
+        init_embeddings=init_embeddings,
+        teacher=teacher,
+        target_precision=target_precision,
+        tune_minutes=tune,
+        seed=seed,
         command=shlex.join(["heed", *sys.argv[1:]]),
-        chosen={key: value for key, value in sizes.items() if value is not None},
-    )  # fmt: skip
-    _announce(train_bundle(order, print_note))
+        overrides={field: value for field, value in overrides.items() if value is not None},
+    )
+    _print_summary(train_bundle(options, print_message))
 
 
 def export(
     checkpoint: Annotated[
         Path, typer.Argument(help="Folder that `heed train --checkpoint` wrote.")
     ],
-    out: Folder,
+    out: Out,
     force: Force = False,
 ) -> None:
-    """Make a bundle of a checkpoint's best epoch so far."""
+    """Write the bundle of a checkpoint's best epoch so far."""
     require_training()
     from heed.model.commands.train import export_checkpoint
 
-    _announce(export_checkpoint(checkpoint, out, force=force))
+    _print_summary(export_checkpoint(checkpoint, out, force=force))
 
 
 def require_training() -> None:
-    """Raise `HeedError` where training cannot be had; to be called before PyTorch is loaded."""
-    # Threads that wait for work by spinning slow each other down where cores are shared (measured:
-    # 6 to 20 times). Read when PyTorch is loaded.
+    """Raise `HeedError` if a package for training is missing. Call it before importing PyTorch."""
+    # Waiting threads that spin slow down others on shared cores, by 6 to 20 times as measured.
+    # PyTorch reads the variable when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    require_modules("torch", "onnx", "safetensors", "scipy", extra="train")
+    require_modules(*TRAINING_MODULES, extra="train")
 
 
 def require_modules(*modules: str, extra: str) -> None:
-    """Raise `HeedError` if a module is not installed; it names the extra that installs it."""
+    """Raise `HeedError` if a module is missing; it names the pip line that installs it.
+
+    Args:
+        modules: import names.
+        extra: the extra of Heed's distribution that has them.
+    """
     for module in modules:
         if find_spec(module) is None:
             raise HeedError(f"{module} is not installed; run {to_install(extra)}")
 
 
-def _announce(bundle: "Bundle") -> None:
+def _print_summary(bundle: "Bundle") -> None:
     from heed.model.metrics.threshold import describe_threshold
 
     size = sum(file.stat().st_size for file in bundle.path.iterdir())

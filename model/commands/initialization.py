@@ -1,64 +1,59 @@
-"""What training starts from: a tokenizer and, where tokens are known beforehand, their vectors."""
+"""Choose what a training starts with: a tokenizer and, if possible, pretrained token vectors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
-from heed.model.commands.options import TrainingRows, TrainOptions
-from heed.model.distill.static_vectors import NAME, load_english_vectors
+from heed.model.commands.options import TrainOptions
+from heed.model.distill.static_vectors import ENGLISH_ENCODER, load_english_vectors
 from heed.model.text.tokenizer import Tokenizer
-from heed.model.training.checkpoint import Checkpoint
 from heed.model.training.config import LARGE_TRAINING_SET, TrainConfig, vocabulary_size
 
-OWN = "none"
-"""Value of `--init-embeddings`: nothing is known beforehand."""
+RANDOM = "none"
+"""Value of `--init-embeddings` for random vectors."""
 
 
 @dataclass(frozen=True)
 class Initialization:
-    """What training starts from."""
+    """What a training starts with."""
 
     tokenizer: Tokenizer
-    source: str | None
-    """Whose vectors they are, and so the tokenizer; None: learnt from the rows."""
-    table: Tensor | None
-    """(V, D) the vectors."""
+    encoder: str | None
+    """The encoder of vectors and tokenizer; None: both are learnt from the training rows."""
+    embeddings: Tensor | None
+    """(V, D) initial token vectors; None: random."""
 
 
 def choose_initialization(
-    order: TrainOptions,
-    rows: TrainingRows,
-    begun: tuple[Checkpoint, dict[str, Any]] | None,
-    note: Callable[[str], None],
+    options: TrainOptions, texts: Sequence[str], on_message: Callable[[str], None]
 ) -> Initialization:
-    """The vectors that were asked for; else, for English texts, Heed's own; else none.
+    """Return the tokenizer and the initial vectors of a new training.
 
-    Text of 50,000 rows or more teaches its own. So does any where a number of tokens was asked for,
-    or vectors wider than Heed's.
+    Without `--init-embeddings`, English texts start with the vectors that are part of Heed. They
+    are not used for 50,000 rows or more, if `--vocabulary` is given, or if `--width` is larger.
 
     Args:
-        order: what was asked for.
-        rows: what was read.
-        begun: the checkpoint to go on from and its job.
-        note: tells the person what takes a while.
+        options: of the command.
+        texts: of the training rows.
+        on_message: callback for progress messages.
+
+    Raises:
+        HeedError: the encoder cannot be read.
     """
-    if begun:
-        checkpoint, job = begun
-        tokenizer = checkpoint.tokenizer()
-        return Initialization(tokenizer, job["training"].get("init_embeddings"), checkpoint.table())
-    wanted = order.chosen.get("vocabulary")
-    width = order.chosen.get("width") or TrainConfig.width
-    texts = rows.train.texts
-    if order.init_embeddings not in (None, OWN):
+    vocabulary = options.overrides.get("vocabulary")
+    width = options.overrides.get("width") or TrainConfig.width
+    if options.init_embeddings not in (None, RANDOM):
         from heed.model.distill.encoder import read_encoder, static_vectors
 
-        note(f"reading the tokens' vectors of {order.init_embeddings}")
-        encoder = read_encoder(order.init_embeddings, "--init-embeddings")
-        vectors = static_vectors(encoder, width, texts, wanted)
-        return Initialization(vectors.tokenizer, order.init_embeddings, vectors.table)
-    may = order.init_embeddings is None and not wanted and len(texts) < LARGE_TRAINING_SET
-    if may and (known := load_english_vectors(texts, width)):
-        return Initialization(known.tokenizer, NAME, known.table)
-    return Initialization(Tokenizer.fit(texts, wanted or vocabulary_size(texts)), None, None)
+        on_message(f"reading the token vectors of {options.init_embeddings}")
+        encoder = read_encoder(options.init_embeddings, "--init-embeddings")
+        known = static_vectors(encoder, width, texts, vocabulary)
+        return Initialization(known.tokenizer, options.init_embeddings, known.vectors)
+    may_use_english = (
+        options.init_embeddings is None and not vocabulary and len(texts) < LARGE_TRAINING_SET
+    )
+    if may_use_english and (english := load_english_vectors(texts, width)):
+        return Initialization(english.tokenizer, ENGLISH_ENCODER, english.vectors)
+    tokenizer = Tokenizer.fit(texts, vocabulary or vocabulary_size(texts))
+    return Initialization(tokenizer, None, None)

@@ -1,0 +1,1 @@
+"""Pretrained sentence encoders: initial token vectors, and distillation from a teacher."""

@@ -1,17 +1,17 @@
-"""More text like the training text, for a teacher to label (after Tang et al. 2019).
+"""Make additional texts of the training texts, for a teacher to label (after Tang et al. 2019).
 
-Long texts give their sentences, which are real text. Where that leaves room, short ones are taken
-to pieces, in three kinds, as many of each:
+Long texts give their sentences. If that is not enough, short texts give new ones of three kinds, in
+equal numbers:
 
-- crossed: one text up to some word, and what follows the same word in another text;
-- thinned: a text with a share of its words left out;
-- cropped: some words of a text, in a row.
+- crossed: one text up to some word, then the rest of another text after the same word;
+- thinned: a text without some of its words;
+- cropped: a sequence of words of a text.
 
-Where `Synonyms` are known, twice as many are put in other words: so the network meets words that no
-row has, and is told what the teacher makes of them.
+With `Synonyms`, two thirds of the texts made of short ones have words replaced instead. So the
+network sees words that no row contains, with the teacher's labels.
 
-None has a label of its own: who crosses two texts cannot know what became of their meaning, nor who
-reads one sentence of a review what the others say.
+Augmented texts get no hard label, because mixing two texts can change the label, and one sentence
+of a review may contradict the others.
 """
 
 import re
@@ -26,128 +26,133 @@ from heed.model.distill.synonyms import Synonyms
 from heed.model.text.tokenizer import Tokenizer
 
 MAX_TEXTS_PER_ROW = 30
-"""New texts for each row, at most."""
+"""Maximum number of new texts per short text."""
 MAX_WORDS = 12_000_000
-"""Words of short rows and new texts together."""
+"""Maximum number of words of short and new texts together."""
 MAX_TEACHER_TOKENS = 128
-"""Tokens of a text that is longer than what a teacher reads at once."""
+"""Maximum number of tokens that a teacher reads. Longer texts are split into sentences."""
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*|\s*<br\s*/?>\s*|\n+")
 
 
 @dataclass(frozen=True)
 class _Words:
-    """Where the words of N texts begin, one text after another."""
+    """The word boundaries of N texts."""
 
     texts: Sequence[str]
     first: NDArray[np.int64]  # (N + 1,): text n has the words first[n] to first[n + 1]
-    places: NDArray[np.int64]  # (words,), in code points of their text
-    ends: NDArray[np.int64]  # (N,), where what is used of a text ends
-    keys: NDArray[np.int64]  # (words,), equal for equal words
+    starts: NDArray[np.int64]  # (words,) where each word starts, in code points of its text
+    ends: NDArray[np.int64]  # (N,) where the last word of each text ends
+    keys: NDArray[np.int64]  # (words,) equal for equal words
 
-    def pieces(self, text: int) -> list[str]:
-        """A text, cut where its words begin."""
-        places = [*self.places[self.first[text] : self.first[text + 1]], self.ends[text]]
-        return [self.texts[text][a:b] for a, b in pairwise(places)]
+    def split(self, text: int) -> list[str]:
+        """Return a text split before each of its words."""
+        bounds = [*self.starts[self.first[text] : self.first[text + 1]], self.ends[text]]
+        return [self.texts[text][a:b] for a, b in pairwise(bounds)]
 
 
 def augment(
-    texts: Sequence[str], tokenizer: Tokenizer, seed: int, synonyms: Synonyms | None = None
+    texts: Sequence[str],
+    tokenizer: Tokenizer,
+    seed: int,
+    synonyms: Synonyms | None = None,
+    max_words: int = MAX_WORDS,
 ) -> list[str]:
-    """Make new texts of old ones: at most thirty for each short one, and 12 million words of all.
+    """Make new texts of training texts, at most `MAX_TEXTS_PER_ROW` per short text.
 
     Equal arguments give equal texts.
 
     Args:
-        texts: training text.
-        tokenizer: says what a word is, in any script.
-        seed: decides what is made.
-        synonyms: what may stand for its tokens, where that is known.
+        texts: the training texts.
+        tokenizer: defines what a word is, in any script.
+        seed: random seed.
+        synonyms: replacements for words; None: no words are replaced.
+        max_words: maximum number of words of short and new texts together.
     """
     random = np.random.default_rng((seed, 2))
     short, long = list[str](), list[str]()
     for text in texts:
         (long if is_long(text, tokenizer) else short).append(text)
-    words = _words(short, tokenizer)
-    room = MAX_WORDS - len(words.keys)
+    words = _find_words(short, tokenizer)
+    remaining = max_words - len(words.keys)
     made = []
-    for sentence in _shuffled(sentences(long), random):
-        if room <= 0:
+    for sentence in _shuffled(split_sentences(long), random):
+        if remaining <= 0:
             break
-        room -= len(set(tokenizer.encode(sentence, MAX_TEACHER_TOKENS).words))
+        remaining -= len(set(tokenizer.encode(sentence, MAX_TEACHER_TOKENS).words))
         made.append(sentence)
-    if short and room > 0:
-        count = min(MAX_TEXTS_PER_ROW * len(short), room * len(short) // len(words.keys))
-        pieces = count // 3 if synonyms else count
-        made += _recombine(words, pieces, random)
+    if short and remaining > 0:
+        count = min(MAX_TEXTS_PER_ROW * len(short), remaining * len(short) // len(words.keys))
+        recombined = count // 3 if synonyms else count
+        made += _recombine(words, recombined, random)
         if synonyms:
-            read = [(text, tokenizer.encode(text, MAX_TEACHER_TOKENS)) for text in short]
-            again = islice(cycle(read), count - pieces)
-            made += (synonyms.put(text, encoding, random) for text, encoding in again)
+            encoded = [(text, tokenizer.encode(text, MAX_TEACHER_TOKENS)) for text in short]
+            sources = islice(cycle(encoded), count - recombined)
+            made += (synonyms.replace_words(text, encoding, random) for text, encoding in sources)
     return [text for text in map(str.strip, made) if tokenizer.ids(text)]
 
 
 def is_long(text: str, tokenizer: Tokenizer) -> bool:
-    """Whether a teacher would not read the whole of it."""
+    """Return whether a text has more tokens than a teacher reads."""
     return (
         len(text) > MAX_TEACHER_TOKENS
         and len(tokenizer.encode(text, MAX_TEACHER_TOKENS + 1).ids) > MAX_TEACHER_TOKENS
     )
 
 
-def sentences(texts: Iterable[str]) -> list[str]:
-    """Cut texts where a sentence ends, in any script, or a line."""
+def split_sentences(texts: Iterable[str]) -> list[str]:
+    """Return the sentences and lines of texts in any script, without those of symbols only."""
     parts = chain.from_iterable(map(_SENTENCE_END.split, texts))
     return [part for part in parts if any(map(str.isalnum, part))]
 
 
 def _shuffled(texts: list[str], random: np.random.Generator) -> Iterator[str]:
-    return (texts[place] for place in random.permutation(len(texts)))
+    return (texts[index] for index in random.permutation(len(texts)))
 
 
 def _recombine(words: _Words, count: int, random: np.random.Generator) -> Iterator[str]:
-    """Texts crossed, thinned and cropped, in turn."""
+    """Yield crossed, thinned and cropped texts in turn."""
     texts = len(words.texts)
     by_key = np.argsort(words.keys, kind="stable")
     bounds = np.searchsorted(words.keys[by_key], np.arange(words.keys.max() + 2))
     for number in range(count):
         text, kind = number % texts, (number + number // texts) % 3
-        pieces = words.pieces(text)
+        parts = words.split(text)
         if kind == 0:
-            here = int(random.integers(len(pieces)))
-            key = words.keys[words.first[text] + here]
-            there = by_key[random.integers(bounds[key], bounds[key + 1])]
-            other = int(np.searchsorted(words.first, there, side="right")) - 1
-            rest = words.texts[other][words.places[there] : words.ends[other]]
-            yield "".join(pieces[:here]) + rest
+            cut = int(random.integers(len(parts)))
+            key = words.keys[words.first[text] + cut]
+            same_word = by_key[random.integers(bounds[key], bounds[key + 1])]
+            other = int(np.searchsorted(words.first, same_word, side="right")) - 1
+            rest = words.texts[other][words.starts[same_word] : words.ends[other]]
+            yield "".join(parts[:cut]) + rest
         elif kind == 1:
-            kept = random.random(len(pieces)) >= random.uniform(0.1, 0.5)
-            kept[random.integers(len(pieces))] = True
-            yield "".join(map(_drop_word, pieces, kept))
+            kept = random.random(len(parts)) >= random.uniform(0.1, 0.5)
+            kept[random.integers(len(parts))] = True
+            yield "".join(map(_keep_or_blank, parts, kept))
         else:
-            begin, end = np.sort(random.integers(0, len(pieces), 2))
-            yield "".join(pieces[begin : end + 1])
+            begin, end = np.sort(random.integers(0, len(parts), 2))
+            yield "".join(parts[begin : end + 1])
 
 
-def _drop_word(piece: str, stays: bool) -> str:
-    """A piece, or the space it ends with: words that it parted stay apart."""
-    return piece if stays else piece[len(piece.rstrip()) :]
+def _keep_or_blank(part: str, kept: bool) -> str:
+    """Return a word with the white space after it, or only that white space."""
+    return part if kept else part[len(part.rstrip()) :]
 
 
-def _words(texts: Sequence[str], tokenizer: Tokenizer) -> _Words:
-    numbers: dict[str, int] = {}
-    first, places, ends, keys = [0], [], [], []
+def _find_words(texts: Sequence[str], tokenizer: Tokenizer) -> _Words:
+    key_of: dict[str, int] = {}
+    first, starts, ends, keys = [0], [], [], []
     for text in texts:
         encoding = tokenizer.encode(text, MAX_TEACHER_TOKENS)
         spans, words = encoding.spans, encoding.words
-        begins = [0]  # tokens that begin a word; what shares a character (¼) is one
+        begins = [0]  # first token of each word; tokens of one character (¼) are one word
         for token in range(1, len(words)):
             if words[token] != words[token - 1] and spans[token][0] > spans[begins[-1]][0]:
                 begins.append(token)
-        places += [spans[token][0] for token in begins]
+        starts += [spans[token][0] for token in begins]
         ends.append(spans[-1][1])
         keys += [
-            numbers.setdefault(text[spans[a][0] : spans[b - 1][1]].casefold(), len(numbers))
+            key_of.setdefault(text[spans[a][0] : spans[b - 1][1]].casefold(), len(key_of))
             for a, b in pairwise([*begins, len(words)])
         ]
-        first.append(len(places))
-    return _Words(texts, *(np.array(part, dtype=np.int64) for part in (first, places, ends, keys)))
+        first.append(len(starts))
+    return _Words(texts, *(np.array(part, dtype=np.int64) for part in (first, starts, ends, keys)))

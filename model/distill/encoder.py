@@ -1,6 +1,6 @@
-"""A pretrained sentence encoder: how one is read, and a vector for each of its tokens.
+"""Read a pretrained sentence encoder, and reduce it to one vector per token.
 
-Needs `transformers`, from the extra `encoder`. Nothing of the encoder is needed to serve.
+Needs `transformers`, from the extra `encoder`. Serving does not need the encoder.
 """
 
 import logging
@@ -17,36 +17,36 @@ from heed.model.distill.static_vectors import StaticVectors
 from heed.model.errors import DataError, HeedError, to_install
 from heed.model.text.pretrained_vocab import MAX_PRETRAINED_TOKENS, adapt_tokenizer
 
-BATCH = 1024
-"""Tokens that go through the encoder at once, each alone."""
-FILES = ["*.json", "*.txt", "*.model", "model*.safetensors"]
-"""What is fetched from the hub: no pickle, as that may hold code."""
+TOKENS_PER_BATCH = 1024
+"""Tokens that go through the encoder in one batch, each as a text of its own."""
+ENCODER_FILES = ["*.json", "*.txt", "*.model", "model*.safetensors"]
+"""Files to download from the hub. Pickles are not among them, because they may run code."""
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """A pretrained sentence encoder with its tokenizer, as `transformers` has them."""
+    """A pretrained sentence encoder with its tokenizer, both of `transformers`."""
 
     network: Any
-    """Takes `input_ids` and `attention_mask`, gives `last_hidden_state` (B, T, width)."""
+    """Maps `input_ids` and `attention_mask` to an output with `last_hidden_state` (B, T, width)."""
     tokenizer: Any
 
     @property
     def width(self) -> int:
-        """Size of the vectors that it gives."""
+        """Size of the hidden states."""
         return int(self.network.config.hidden_size)
 
 
 def read_encoder(source: str, option: str) -> Encoder:
-    """Read an encoder from a folder, or by its name on the hub.
+    """Return the encoder of a folder, or of a name on the hub.
 
     Args:
         source: a folder with `config.json`, `model.safetensors` and a tokenizer, or a name.
-        option: of the command, to begin an error's sentence with.
+        option: the option that named it, for error messages.
 
     Raises:
-        HeedError: `transformers` is missing.
-        DataError: there is no such encoder, or it cannot be read.
+        HeedError: `transformers` is not installed.
+        DataError: the encoder does not exist or cannot be read.
     """
     if find_spec("transformers") is None:
         raise HeedError(f"transformers is not installed; run {to_install('train,encoder')}")
@@ -56,41 +56,42 @@ def read_encoder(source: str, option: str) -> Encoder:
     transformers_logging.set_verbosity(logging.CRITICAL)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     folder = _folder(source, option)
-    how = {"local_files_only": True, "trust_remote_code": False}
+    safe = {"local_files_only": True, "trust_remote_code": False}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **how)
+        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **safe)
         network = AutoModel.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, **how
+            folder, dtype=torch.float32, use_safetensors=True, **safe
         ).eval()
         if getattr(network, "pooler", None) is not None:
-            network.pooler = None  # a layer for another task, unused here and untrained in some
+            network.pooler = None  # unused here, and untrained in some encoders
         with torch.no_grad():
             ids = torch.tensor([tokenizer("a")["input_ids"]])
             state = network(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
         if state.shape != (*ids.shape, network.config.hidden_size):
-            raise ValueError("it gives no vector for each token")
+            raise ValueError("it has no hidden state per token")
         tokenizer.backend_tokenizer.to_str()
-    except Exception as error:  # transformers raises whatever its parts do
+    except Exception as error:  # transformers passes on any exception of its parts
         raise DataError(
-            f"{option} {source}: not an encoder that transformers can read: {_first_line(error)}"
+            f"{option} {source}: not an encoder that transformers can read ({_first_line(error)}); "
+            "name another one"
         ) from error
     return Encoder(network, tokenizer)
 
 
 def static_vectors(
-    encoder: Encoder, width: int, texts: Sequence[str], most: int | None = None
+    encoder: Encoder, width: int, texts: Sequence[str], max_tokens: int | None = None
 ) -> StaticVectors:
-    """Reduce an encoder to one vector a token (Tulkens and van Dongen 2024, Model2Vec).
+    """Reduce an encoder to one vector per token (Model2Vec, Tulkens and van Dongen 2024).
 
-    Each token goes through the encoder alone, between its special tokens; the mean of what comes
-    out is the token's vector, and their principal components are kept. Frequent directions, which
-    say little, are damped: a component is divided by the square root of its deviation.
+    Each token goes through the encoder alone, between the special tokens. The mean of the hidden
+    states is reduced to its principal components. Each component is divided by the square root of
+    its standard deviation, which damps frequent directions with little information.
 
     Args:
-        encoder: where from.
-        width: of the vectors; at most that of the encoder.
-        texts: training text, which decides what is kept of a large vocabulary.
-        most: tokens to keep; None: `MAX_PRETRAINED_TOKENS`.
+        encoder: the encoder.
+        width: size of the vectors, at most that of the encoder.
+        texts: the training texts. They decide which tokens of a large vocabulary are kept.
+        max_tokens: maximum number of tokens; None: `MAX_PRETRAINED_TOKENS`.
 
     Raises:
         DataError: the encoder is narrower than `width`.
@@ -102,54 +103,56 @@ def static_vectors(
         )
     document = encoder.tokenizer.backend_tokenizer.to_str()
     special = encoder.tokenizer.all_special_ids
-    tokenizer, old = adapt_tokenizer(document, special, texts, most or MAX_PRETRAINED_TOKENS)
-    vectors = _alone(encoder, torch.tensor(old[1:])).double()
+    tokenizer, encoder_ids = adapt_tokenizer(
+        document, special, texts, max_tokens or MAX_PRETRAINED_TOKENS
+    )
+    vectors = _encode_tokens(encoder, torch.tensor(encoder_ids[1:])).double()
     vectors -= vectors.mean(dim=0)
     deviations, directions = torch.linalg.eigh(vectors.T @ vectors)
-    top = directions[:, -width:].flip(1)
-    reduced = vectors @ top / deviations[-width:].flip(0).clamp(min=1e-12) ** 0.25
-    table = torch.zeros(len(old), width)
-    table[1:] = reduced / reduced.norm(dim=1).mean()
-    return StaticVectors(tokenizer, table)
+    components = directions[:, -width:].flip(1)
+    reduced = vectors @ components / deviations[-width:].flip(0).clamp(min=1e-12) ** 0.25
+    scaled = torch.zeros(len(encoder_ids), width)
+    scaled[1:] = reduced / reduced.norm(dim=1).mean()
+    return StaticVectors(tokenizer, scaled)
 
 
 @torch.no_grad()
-def _alone(encoder: Encoder, ids: Tensor) -> Tensor:
-    """What the encoder makes of each token by itself: (N,) -> (N, width)."""
-    before, after = _wrapping(encoder.tokenizer)
+def _encode_tokens(encoder: Encoder, ids: Tensor) -> Tensor:
+    """Return the mean hidden state (N, width) of each token of ids (N,) as a text of its own."""
+    before, after = _special_tokens(encoder.tokenizer)
     rows = []
-    for part in torch.split(ids, BATCH):
-        around = (before.expand(len(part), -1), after.expand(len(part), -1))
-        text = torch.cat([around[0], part[:, None], around[1]], dim=1)
-        mask = torch.ones_like(text)
-        rows.append(encoder.network(input_ids=text, attention_mask=mask).last_hidden_state.mean(1))
+    for part in torch.split(ids, TOKENS_PER_BATCH):
+        count = len(part)
+        texts = torch.cat([before.expand(count, -1), part[:, None], after.expand(count, -1)], dim=1)
+        output = encoder.network(input_ids=texts, attention_mask=torch.ones_like(texts))
+        rows.append(output.last_hidden_state.mean(1))
     return torch.cat(rows)
 
 
-def _wrapping(tokenizer: Any) -> tuple[Tensor, Tensor]:
-    """The special ids that stand before and behind a text."""
+def _special_tokens(tokenizer: Any) -> tuple[Tensor, Tensor]:
+    """Return the ids of the special tokens before and after a text."""
     bare = tokenizer("a", add_special_tokens=False)["input_ids"]
     whole = tokenizer("a")["input_ids"]
-    place = next(p for p in range(len(whole)) if whole[p : p + len(bare)] == bare)
+    start = next(p for p in range(len(whole)) if whole[p : p + len(bare)] == bare)
     return (
-        torch.tensor(whole[:place], dtype=torch.int64),
-        torch.tensor(whole[place + len(bare) :], dtype=torch.int64),
+        torch.tensor(whole[:start], dtype=torch.int64),
+        torch.tensor(whole[start + len(bare) :], dtype=torch.int64),
     )
 
 
 def _folder(source: str, option: str) -> str:
-    """Where the encoder's files lie, fetched from the hub if need be."""
+    """Return the folder of the encoder's files. A name on the hub is downloaded."""
     if Path(source).is_dir():
         return source
     from huggingface_hub import snapshot_download
 
     try:
-        return snapshot_download(source, allow_patterns=FILES)
-    except Exception as error:  # of the network, the hub, the name
+        return snapshot_download(source, allow_patterns=ENCODER_FILES)
+    except Exception as error:  # connection, hub or name
         raise DataError(
-            f"{option} {source}: no such folder, and the hub does not give it: "
+            f"{option} {source}: no such folder, and the hub cannot provide it: "
             f"{_first_line(error)}; name a folder with config.json, model.safetensors and "
-            "tokenizer.json in it"
+            "tokenizer.json"
         ) from error
 
 

@@ -1,8 +1,8 @@
-"""From texts to lessons: a teacher goes through them and says what it makes of each."""
+"""Label texts with a fine-tuned teacher: soft labels, and targets for the network's tokens."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import chain, compress, islice
+from itertools import compress
 
 import numpy as np
 import torch
@@ -21,162 +21,172 @@ from heed.model.distill.teacher import (
 )
 from heed.model.text.tokenizer import Tokenizer, length_batches
 from heed.model.training.checkpoint import Checkpoint
-from heed.model.training.distillation_targets import TeacherOutputs
-from heed.model.training.progress import counting
-from heed.model.training.token_targets import StateProjection, TokenTargets, align_token_targets
-from heed.model.training.trainer import DEV_TOKENS
+from heed.model.training.dataset import NO_LABEL
+from heed.model.training.distillation_targets import (
+    StateProjection,
+    TeacherOutputs,
+    TokenTargets,
+    align_token_targets,
+)
+from heed.model.training.progress import progress_bar
+from heed.model.training.trainer import INFERENCE_TOKENS
+from heed.model.training.training_set import TrainingTexts
 
-OWN_LABEL_LOGIT = 20.0
-"""Logit of a row's own label where the teacher has no say."""
-CHUNK = 1024
-"""Texts labelled between two looks at the clock."""
+TRUE_LABEL_LOGIT = 20.0
+"""Logit of the true label of a text that the teacher does not label."""
+TEXTS_PER_STEP = 1024
+"""Texts labelled between two saves."""
 PROJECTION_TEXTS = 256
-"""Texts that decide what of a teacher's states is kept."""
+"""Number of texts that `StateProjection` is fitted to."""
 
 
 def distill(
     source: str,
-    rows: LabelledTexts,
+    texts: TrainingTexts,
     dev: LabelledTexts,
     labels: Sequence[str],
-    more: Sequence[str],
     tokenizer: Tokenizer,
     *,
     seed: int,
     checkpoint: Checkpoint | None,
-    note: Callable[[str], None],
+    on_message: Callable[[str], None],
 ) -> TeacherOutputs:
-    """Fine-tune an encoder on the training rows and let it label them and more text.
+    """Fine-tune an encoder on the training rows, and label all training texts with it.
 
-    It learns from the rows that it reads whole, where these are the most; a row that it cannot read
-    whole keeps its own label and has no hints. Stopped, it goes on from where `checkpoint` stands:
-    in the fine-tuning, or in the labelling.
+    If the teacher can read most rows completely, it is fine-tuned on these only. A labelled row
+    that it cannot read completely keeps its true label and gets no token targets.
 
     Args:
         source: the encoder, see `read_encoder`.
-        rows: training rows.
-        dev: rows that say which epoch of the fine-tuning is the best.
-        labels: of the network, in its order.
-        more: text without labels, labelled after the rows.
-        tokenizer: of the network, for whose tokens hints are made.
-        seed: decides everything random.
-        checkpoint: where the teacher and its lessons are kept.
-        note: told what begins.
+        texts: the texts to label. The labelled ones are the training rows.
+        dev: rows that decide which epoch of the fine-tuning is the best.
+        labels: in the order of the network's outputs.
+        tokenizer: of the network. The token targets are for its tokens.
+        seed: random seed.
+        checkpoint: where to resume the fine-tuning or the labelling from, and save to.
+        on_message: callback for progress messages.
+
+    Returns:
+        The outputs for all texts, in the order of `TrainingTexts.texts`.
 
     Raises:
         HeedError: see `read_encoder`.
     """
-    total = len(rows.texts) + len(more)
-    teacher_outputs = checkpoint.teacher_outputs() if checkpoint else None
-    if teacher_outputs is not None and len(teacher_outputs.logits) == total:
-        return teacher_outputs
-    note(f"fine-tuning {source} to teach")
+    all_texts = texts.texts
+    outputs = checkpoint.teacher_outputs() if checkpoint else None
+    if outputs is not None and len(outputs.logits) == len(all_texts):
+        return outputs
+    on_message(f"fine-tuning the teacher {source}")
     encoder = read_encoder(source, "--teacher")
-    numbers = label_ids(rows, labels)
-    learnt = tokenize_for_teacher(encoder, rows.texts, numbers)
-    whole = learnt.lengths < max_input_tokens(encoder)
-    if whole.mean() > 0.5:
-        learnt = learnt.take(np.flatnonzero(whole))
-    saved = checkpoint.of_teacher() if checkpoint else None
-    scored = tokenize_for_teacher(encoder, dev.texts, label_ids(dev, labels))
-    teacher, accuracy = fine_tune(encoder, learnt, scored, len(labels), seed, saved)
-    note(f"the teacher labels {total:,} texts")
-    if teacher_outputs is None:
-        first = list(islice(chain(rows.texts, more), PROJECTION_TEXTS))
-        teacher_outputs = TeacherOutputs.none(
-            len(labels), _reduction(teacher, encoder, first), accuracy
-        )
-    labelling = TextLabeller(teacher, encoder, tokenizer, teacher_outputs)
-    waiting = islice(chain(rows.texts, more), labelling.done, None)
-    with counting("texts labelled", total, labelling.done) as count:
-        while texts := list(islice(waiting, CHUNK)):
-            place = slice(labelling.done, labelling.done + len(texts))
-            labelling.go_on(texts, numbers[place], whole[place])
-            count(labelling.done)
-            if checkpoint and (checkpoint.due or labelling.done == total):
-                checkpoint.save_lessons(labelling.teacher_outputs())
-    return labelling.teacher_outputs()
+    true_labels = label_ids(texts.labelled, labels)
+    rows = tokenize_for_teacher(encoder, texts.labelled.texts, true_labels)
+    readable = rows.lengths < max_input_tokens(encoder)
+    if readable.mean() > 0.5:
+        rows = rows.take(np.flatnonzero(readable))
+    teacher, accuracy = fine_tune(
+        encoder,
+        rows,
+        tokenize_for_teacher(encoder, dev.texts, label_ids(dev, labels)),
+        len(labels),
+        seed,
+        checkpoint.for_teacher() if checkpoint else None,
+    )
+    on_message(f"the teacher labels {len(all_texts):,} texts")
+    if outputs is None:
+        projection = fit_projection(teacher, encoder, all_texts[:PROJECTION_TEXTS])
+        outputs = TeacherOutputs.empty(len(labels), projection, accuracy)
+    labeller = TextLabeller(teacher, encoder, tokenizer, outputs)
+    others = len(all_texts) - len(readable)
+    true_labels = np.concatenate([true_labels, np.full(others, NO_LABEL)])
+    # Texts without a true label are labelled in any case, as far as the teacher reads them.
+    readable = np.concatenate([readable, np.ones(others, dtype=np.bool_)])
+    with progress_bar("texts labelled", len(all_texts), labeller.done) as show:
+        while labeller.done < len(all_texts):
+            step = slice(labeller.done, labeller.done + TEXTS_PER_STEP)
+            labeller.label(all_texts[step], true_labels[step], readable[step])
+            show(labeller.done)
+            if checkpoint and (checkpoint.save_is_due or labeller.done == len(all_texts)):
+                checkpoint.save_teacher_outputs(labeller.outputs())
+    return labeller.outputs()
 
 
 class TextLabeller:
-    """A teacher that goes through texts, and what it has said so far."""
+    """Labels texts step by step, and collects the teacher's outputs."""
 
     def __init__(
-        self,
-        teacher: Teacher,
-        encoder: Encoder,
-        tokenizer: Tokenizer,
-        begun: TeacherOutputs,
+        self, teacher: Teacher, encoder: Encoder, tokenizer: Tokenizer, outputs: TeacherOutputs
     ) -> None:
-        """Args:
-        teacher: fine-tuned.
-        encoder: what it is made of, whose tokenizer it reads with.
-        tokenizer: of the network.
-        begun: lessons to go on from, of no text at first.
+        """Continue after the texts that are already labelled.
+
+        Args:
+            teacher: fine-tuned.
+            encoder: of the teacher, with its tokenizer.
+            tokenizer: of the network.
+            outputs: for the texts labelled so far, possibly none.
         """
         self._teacher = teacher.eval()
         self._encoder = encoder
         self._tokenizer = tokenizer
-        self._begun = begun
-        self._logits = [begun.logits]
-        self._hints = [begun.token_targets.numbers]
-        self._counts = [np.diff(begun.token_targets.starts)]
-        self.done = len(begun.logits)
+        self._first = outputs
+        self._logits = [outputs.logits]
+        self._token_targets = [outputs.token_targets.values]
+        self._counts = [np.diff(outputs.token_targets.starts)]
+        self.done = len(outputs.logits)
 
-    def teacher_outputs(self) -> TeacherOutputs:
-        """What was said so far."""
+    def outputs(self) -> TeacherOutputs:
+        """Return the outputs for the texts labelled so far."""
         starts = np.concatenate([[0], np.cumsum(np.concatenate(self._counts))])
-        token_targets = TokenTargets(np.concatenate(self._hints), starts)
-        return replace(
-            self._begun, logits=np.concatenate(self._logits), token_targets=token_targets
-        )
+        token_targets = TokenTargets(np.concatenate(self._token_targets), starts)
+        logits = np.concatenate(self._logits)
+        return replace(self._first, logits=logits, token_targets=token_targets)
 
-    def go_on(self, texts: list[str], own: NDArray[np.int64], whole: NDArray[np.bool_]) -> None:
-        """Label some texts, at most `CHUNK`.
+    def label(
+        self, texts: list[str], true_labels: NDArray[np.int64], readable: NDArray[np.bool_]
+    ) -> None:
+        """Label the next texts.
 
         Args:
-            texts: what to label.
-            own: labels of the first of them, which have some.
-            whole: which of these the teacher can read whole; the others keep their label.
+            texts: the texts.
+            true_labels: (N,) label of each text, or `NO_LABEL`.
+            readable: (N,) which texts the teacher labels. The others have a true label and keep it.
         """
-        classes = self._teacher.head.out_features
-        logits = np.zeros((len(texts), classes), dtype=np.float16)
-        logits[np.arange(len(own)), own] = OWN_LABEL_LOGIT
-        asked = np.concatenate([whole, np.ones(len(texts) - len(own), dtype=bool)])
+        logits = np.zeros((len(texts), self._teacher.head.out_features), dtype=np.float16)
+        labelled = np.flatnonzero(true_labels != NO_LABEL)
+        logits[labelled, true_labels[labelled]] = TRUE_LABEL_LOGIT
         counts = np.zeros(len(texts), dtype=np.int64)
-        if asked.any():
-            logits[asked], token_targets = self._ask(list(compress(texts, asked)))
-            counts[asked] = list(map(len, token_targets))
-            self._hints.append(np.concatenate(token_targets))
+        if readable.any():
+            logits[readable], token_targets = self._predict(list(compress(texts, readable)))
+            counts[readable] = list(map(len, token_targets))
+            self._token_targets.append(np.concatenate(token_targets))
         self._logits.append(logits)
         self._counts.append(counts)
         self.done += len(texts)
 
     @torch.no_grad()
-    def _ask(self, texts: list[str]) -> tuple[NDArray[np.float16], list[NDArray[np.int8]]]:
-        """The teacher's logits (n, C) and, for each text, hints for the network's tokens."""
+    def _predict(self, texts: list[str]) -> tuple[NDArray[np.float16], list[NDArray[np.int8]]]:
+        """Return the teacher's logits (n, C), and each text's targets for the network's tokens."""
         tokens = encode_texts(
             self._encoder, texts, return_offsets_mapping=True, return_special_tokens_mask=True
         )
         data = to_dataset(tokens["input_ids"])
         logits = np.zeros((len(texts), self._teacher.head.out_features), dtype=np.float16)
         token_targets: dict[int, NDArray[np.int8]] = {}
-        for positions in length_batches(data.lengths.tolist(), DEV_TOKENS):
-            judgement = self._teacher(data.batch(positions)[0])
-            logits[positions] = judgement.logits.numpy()
-            reduced = self._begun.reduction(judgement.states).numpy()
+        for positions in length_batches(data.lengths.tolist(), INFERENCE_TOKENS):
+            output = self._teacher(data.batch(positions)[0])
+            logits[positions] = output.logits.numpy()
+            projected = self._first.projection(output.states).numpy()
             for row, position in enumerate(positions):
-                places = np.flatnonzero(np.equal(tokens["special_tokens_mask"][position], 0))
-                theirs = np.array(tokens["offset_mapping"][position])[places]
-                ours = self._tokenizer.encode(texts[position], MAX_TEACHER_TOKENS).spans
+                ordinary = np.flatnonzero(np.equal(tokens["special_tokens_mask"][position], 0))
                 token_targets[position] = align_token_targets(
-                    np.array(ours), theirs, reduced[row, places]
+                    np.array(self._tokenizer.encode(texts[position], MAX_TEACHER_TOKENS).spans),
+                    np.array(tokens["offset_mapping"][position])[ordinary],
+                    projected[row, ordinary],
                 )
-        return logits, [token_targets[place] for place in range(len(texts))]
+        return logits, [token_targets[position] for position in range(len(texts))]
 
 
 @torch.no_grad()
-def _reduction(teacher: Teacher, encoder: Encoder, texts: list[str]) -> StateProjection:
-    """What of a teacher's states is kept, as these texts, which are read at once, suggest."""
+def fit_projection(teacher: Teacher, encoder: Encoder, texts: list[str]) -> StateProjection:
+    """Return the projection fitted to the teacher's hidden states of some texts."""
     ids, _ = tokenize_for_teacher(encoder, texts).batch(range(len(texts)))
     return StateProjection.fit(teacher.eval()(ids).states[ids != 0])

@@ -1,4 +1,4 @@
-"""Words that stand near each other in what tokens mean beforehand, to put one for another."""
+"""Replace words by words with similar pretrained vectors."""
 
 from functools import cached_property
 
@@ -11,70 +11,68 @@ from torch import Tensor
 from heed.model.text.tokenizer import Encoding, Tokenizer
 
 MAX_NEIGHBOURS = 20
-"""Words that may stand for one."""
+"""Number of words that may replace a word."""
 QUANTISATION_STEPS = 127
-"""A vector's largest number, in steps: in whatever order steps are added, the sum is the same."""
-ROWS_PER_STEP = 1024
-"""Words compared with all others at once."""
+"""Vectors are rounded to integers up to this one, so that the order of a sum does not matter."""
+WORDS_PER_STEP = 1024
+"""Words compared with all others at once, to limit memory."""
 
 
 class Synonyms:
-    """For each word that is one token, those whose vectors have the least angle with its own."""
+    """The words with the most similar vectors for each word that is a single token."""
 
-    def __init__(self, tokenizer: Tokenizer, table: Tensor) -> None:
-        """Args:
-        tokenizer: says which tokens are words.
-        table: (V, D) what they mean.
+    def __init__(self, tokenizer: Tokenizer, vectors: Tensor) -> None:
+        """Use the vectors of a tokenizer.
+
+        Args:
+            tokenizer: defines which tokens are words.
+            vectors: (V, D) pretrained token vectors.
         """
         self._words = tokenizer.whole_words()
         self._ids = np.array(sorted(self._words), dtype=np.int64)
-        self._table = table
+        self._vectors = vectors
 
     @cached_property
-    def _near(self) -> dict[int, NDArray[np.int64]]:
-        known = self._table[torch.from_numpy(self._ids)]
-        turned = F.normalize(known - known.mean(dim=0), dim=1)
-        steps = (turned * (QUANTISATION_STEPS / turned.abs().max().clamp(min=1e-9))).round()
-        near: dict[int, NDArray[np.int64]] = {}
-        for start in range(0, len(steps), ROWS_PER_STEP):
-            likeness = steps[start : start + ROWS_PER_STEP] @ steps.T
-            likeness[:, start:].fill_diagonal_(-torch.inf)
-            nearest = likeness.topk(min(MAX_NEIGHBOURS, len(steps) - 1), dim=1).indices.numpy()
-            near |= dict(
-                zip(
-                    self._ids[start : start + ROWS_PER_STEP].tolist(),
-                    self._ids[nearest],
-                    strict=True,
-                )
-            )
-        return near
+    def _neighbours(self) -> dict[int, NDArray[np.int64]]:
+        """The ids of the most similar words, by cosine, for the id of each word."""
+        vectors = self._vectors[torch.from_numpy(self._ids)]
+        normal = F.normalize(vectors - vectors.mean(dim=0), dim=1)
+        quantised = (normal * (QUANTISATION_STEPS / normal.abs().max().clamp(min=1e-9))).round()
+        neighbours: dict[int, NDArray[np.int64]] = {}
+        for start in range(0, len(quantised), WORDS_PER_STEP):
+            similarity = quantised[start : start + WORDS_PER_STEP] @ quantised.T
+            similarity[:, start:].fill_diagonal_(-torch.inf)  # not the word itself
+            count = min(MAX_NEIGHBOURS, len(quantised) - 1)
+            nearest = similarity.topk(count, dim=1).indices.numpy()
+            ids = self._ids[start : start + WORDS_PER_STEP].tolist()
+            neighbours |= dict(zip(ids, self._ids[nearest], strict=True))
+        return neighbours
 
-    def put(self, text: str, encoding: Encoding, random: np.random.Generator) -> str:
-        """A text with a tenth to a half of its words, at least one, put in other words.
+    def replace_words(self, text: str, encoding: Encoding, random: np.random.Generator) -> str:
+        """Return a text in which 10 to 50 % of the words, at least one, are replaced.
+
+        A text without a word that has neighbours is returned unchanged.
 
         Args:
-            text: which.
-            encoding: of it.
-            random: decides.
-
-        Returns:
-            The text as it was, where none of its words has others near it.
+            text: the text.
+            encoding: of the text.
+            random: chooses the words and their replacements.
         """
         ids, words, spans = encoding.ids, encoding.words, encoding.spans
-        alone = [
-            place
-            for place, number in enumerate(ids)
-            if number in self._near
-            and words[place] not in (words[place - 1 : place] + words[place + 1 : place + 2])
+        replaceable = [
+            index
+            for index, token in enumerate(ids)
+            if token in self._neighbours
+            and words[index] not in (words[index - 1 : index] + words[index + 1 : index + 2])
         ]
-        if not alone:
+        if not replaceable:
             return text
-        chosen = random.random(len(alone)) < random.uniform(0.1, 0.5)
-        chosen[random.integers(len(alone))] = True
+        replaced = random.random(len(replaceable)) < random.uniform(0.1, 0.5)
+        replaced[random.integers(len(replaceable))] = True
         parts, end = [], 0
-        for place in np.array(alone)[chosen]:
-            start, after = spans[place]
-            other = random.choice(self._near[ids[place]])
+        for index in np.array(replaceable)[replaced]:
+            start, next_end = spans[index]
+            other = random.choice(self._neighbours[ids[index]])
             parts += [text[end:start], self._words[int(other)]]
-            end = after
+            end = next_end
         return "".join([*parts, text[end:]])

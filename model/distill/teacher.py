@@ -1,9 +1,9 @@
-"""A fine-tuned sentence encoder teaches the network (Hinton et al. 2015, Tang et al. 2019).
+"""Fine-tune a sentence encoder as a teacher for the network (Hinton et al. 2015).
 
-It learns the labels of the training rows, then says of them, and of more text that nobody labelled,
-how probable it finds each label, and what it makes of each token. These soft labels and hints are
-what the network learns: they tell which labels are alike and how a word is to be taken, and there
-can be as many as there is text. Serving needs nothing of the encoder.
+The teacher learns the labels of the training rows. Then it labels these rows and additional texts:
+its soft labels and hidden states are the network's training targets (Tang et al. 2019). Soft labels
+show which labels are similar, hidden states how a word is used, and there can be as many as there
+are texts. Serving does not need the encoder.
 """
 
 import math
@@ -22,34 +22,34 @@ from heed.model.distill.augment import MAX_TEACHER_TOKENS
 from heed.model.distill.encoder import Encoder
 from heed.model.training.checkpoint import Checkpoint
 from heed.model.training.config import TrainConfig
-from heed.model.training.dataset import Dataset
+from heed.model.training.dataset import NO_LABEL, Dataset
 from heed.model.training.trainer import deterministic, run_training
 
 HEAD_LEARNING_RATE_FACTOR = 20.0
-"""Learning rate of the new layer, as a multiple of the pretrained ones'."""
-CHUNK = 1024
-"""Texts tokenized at once."""
+"""Learning rate of the new layer, as a multiple of the encoder's."""
+TEXTS_PER_CHUNK = 1024
+"""Texts tokenized at once, to limit memory."""
 
 
 @dataclass(frozen=True)
 class TeacherBatch:
-    """What the teacher says of a batch."""
+    """The output of the teacher for a batch."""
 
     logits: Tensor  # (B, C)
-    states: Tensor  # (B, T, E), what it makes of each token
+    states: Tensor  # (B, T, E), hidden state of each token
 
 
 class Teacher(nn.Module):
-    """A sentence encoder with a linear layer on the mean of its tokens' vectors.
+    """A sentence encoder with a linear layer on the mean of its hidden states.
 
-    Takes the encoder's token ids plus 1, (B, T), so that 0 is padding as in `Network`. Where the
-    processor has units for it, the encoder multiplies in bfloat16: more than twice as fast. So
-    what it learns depends on the machine a little; a training may go on on another kind.
+    Its input (B, T) is the encoder's token ids plus 1, so that 0 is padding as in `Network`. On
+    processors with AMX units the encoder multiplies in bfloat16, which is more than twice as fast.
+    So the result depends slightly on the machine; a training may resume on another kind of machine.
     """
 
     def __init__(self, encoder: Encoder, classes: int) -> None:
         super().__init__()
-        self.halved = bool(torch.cpu.get_capabilities().get("amx_bf16"))
+        self.use_bfloat16 = bool(torch.cpu.get_capabilities().get("amx_bf16"))
         self.encoder = encoder.network
         self.dropout = nn.Dropout(0.1)
         self.head = nn.Linear(encoder.width, classes)
@@ -57,11 +57,11 @@ class Teacher(nn.Module):
     def forward(self, ids: Tensor) -> TeacherBatch:
         """Classify token ids (B, T)."""
         mask = (ids != 0).long()  # (B, T)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.halved):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.use_bfloat16):
             encoded = self.encoder(input_ids=(ids - 1).clamp(min=0), attention_mask=mask)
         states = encoded.last_hidden_state.float()
-        share = mask / mask.sum(dim=1, keepdim=True)
-        mean = (share[:, None] @ states).squeeze(1)  # (B, E)
+        weights = mask / mask.sum(dim=1, keepdim=True)
+        mean = (weights[:, None] @ states).squeeze(1)  # (B, E)
         return TeacherBatch(self.head(self.dropout(mean)), states)
 
 
@@ -73,9 +73,15 @@ def fine_tune(
     seed: int,
     checkpoint: Checkpoint | None,
 ) -> tuple[Teacher, float]:
-    """A teacher that has learnt rows as `tokenize_for_teacher` makes them, and its accuracy on dev.
+    """Return the fine-tuned teacher and its dev accuracy.
 
-    Stopped, it goes on from where `checkpoint` stands.
+    Args:
+        encoder: the encoder to fine-tune.
+        data: training rows as `tokenize_for_teacher` returns them.
+        dev: dev rows, likewise.
+        classes: number of labels.
+        seed: random seed.
+        checkpoint: where to resume from and save to.
     """
     with deterministic(seed):
         teacher = Teacher(encoder, classes)
@@ -88,10 +94,10 @@ def fine_tune(
 
 
 def fine_tuning_config(rows: int, classes: int, seed: int) -> TrainConfig:
-    """The schedule of a fine-tuning.
+    """Return the hyperparameters of a fine-tuning.
 
-    Epochs are as many as give 1,000 updates and 10 more a class, from 2 to 20; a third of them
-    without a better dev score, but at least two, end it.
+    The number of epochs gives 1,000 updates plus 10 per class, between 2 and 20 epochs. Training
+    stops early after a third of the epochs, at least two, without a better dev score.
     """
     batch = 32 if rows > 4000 else 16
     epochs = min(20, max(2, math.ceil((1000 + 10 * classes) / math.ceil(rows / batch))))
@@ -124,32 +130,49 @@ def _optimizer(teacher: Teacher, config: TrainConfig) -> torch.optim.Optimizer:
 
 
 def max_input_tokens(encoder: Encoder) -> int:
-    """Tokens that a teacher reads of a text."""
+    """Return the number of tokens that a teacher reads of a text."""
     return int(min(MAX_TEACHER_TOKENS, encoder.tokenizer.model_max_length))
 
 
 def tokenize_for_teacher(
     encoder: Encoder, texts: Sequence[str], labels: NDArray[np.int64] | None = None
 ) -> Dataset:
-    """Texts as a teacher takes them."""
-    chunks = (texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK))
+    """Tokenize texts with the encoder's tokenizer.
+
+    Args:
+        encoder: the encoder.
+        texts: the texts.
+        labels: (N,) index of each text's label; None: no labels.
+    """
+    chunks = (
+        texts[start : start + TEXTS_PER_CHUNK] for start in range(0, len(texts), TEXTS_PER_CHUNK)
+    )
     return to_dataset(
-        chain.from_iterable(encode_texts(encoder, c)["input_ids"] for c in chunks), labels
+        chain.from_iterable(encode_texts(encoder, chunk)["input_ids"] for chunk in chunks), labels
     )
 
 
-def encode_texts(encoder: Encoder, texts: Sequence[str], **more: bool) -> Any:
-    """Texts as the encoder's tokenizer reads them, `max_input_tokens` of each; `more` asks for more."""
-    longest = max_input_tokens(encoder)
-    return encoder.tokenizer(list(texts), truncation=True, max_length=longest, **more)
+def encode_texts(encoder: Encoder, texts: Sequence[str], **outputs: bool) -> Any:
+    """Return the encoder's tokens of texts, at most `max_input_tokens` of each.
+
+    Args:
+        encoder: the encoder.
+        texts: the texts.
+        outputs: further outputs of the tokenizer, such as `return_offsets_mapping=True`.
+    """
+    limit = max_input_tokens(encoder)
+    return encoder.tokenizer(list(texts), truncation=True, max_length=limit, **outputs)
 
 
 def to_dataset(rows: Iterable[Sequence[int]], labels: NDArray[np.int64] | None = None) -> Dataset:
-    """Rows of the encoder's own ids, its special tokens among them, plus 1."""
+    """Return texts given as the encoder's token ids, special tokens included, as a dataset.
+
+    Each id is increased by 1, because id 0 is padding.
+    """
     ids, starts = array("i"), array("q", [0])
     for row in rows:
-        ids.extend(number + 1 for number in row or [0])
+        ids.extend(token + 1 for token in row or [0])
         starts.append(len(ids))
     if labels is None:
-        labels = np.zeros(len(starts) - 1, dtype=np.int64)
+        labels = np.full(len(starts) - 1, NO_LABEL, dtype=np.int64)
     return Dataset(np.asarray(ids), np.asarray(starts), labels)

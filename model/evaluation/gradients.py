@@ -16,7 +16,8 @@ from torch import Tensor
 from heed.model.errors import DataError
 from heed.model.evaluation.attributions import Attribution, timed
 from heed.model.evaluation.faithfulness import ExplainedText
-from heed.model.export.served_network import TOLERANCE, ServedNetwork, max_difference
+from heed.model.export.parity import TOLERANCE, max_difference
+from heed.model.export.served_network import ServedNetwork
 from heed.model.inference.bundle import Bundle
 from heed.model.inference.classifier import OnnxClassifier
 from heed.model.metrics.calibration import NETWORK_ONLY, Mixture
@@ -38,9 +39,9 @@ def load_network(folder: Path, bundle: Bundle) -> ServedNetwork:
         DataError: there is no checkpoint, or the bundle was exported from another one.
     """
     checkpoint = Checkpoint(folder)
-    job = checkpoint.job()
+    labels = list(checkpoint.metadata().labels)
     tokenizer = checkpoint.tokenizer().to_json()
-    if job["labels"] != bundle.config.labels or tokenizer != bundle.tokenizer.to_json():
+    if labels != bundle.config.labels or tokenizer != bundle.tokenizer.to_json():
         raise DataError(
             f"{folder}: its labels or its tokenizer are not those of {bundle.path}; name the "
             "checkpoint folder of this bundle's training"
@@ -50,7 +51,8 @@ def load_network(folder: Path, bundle: Bundle) -> ServedNetwork:
     mixture = bundle.config.training.get("mixture", asdict(NETWORK_ONLY))
     if isinstance(mixture, dict):  # a list in old bundles, which do not support this
         shipped = ServedNetwork(network, ngrams, Mixture(**mixture)).requires_grad_(False)
-        if max_difference(shipped, OnnxClassifier(bundle), [PROBE_TEXT]) <= TOLERANCE:
+        ids = bundle.tokenizer.encode(PROBE_TEXT, bundle.config.max_tokens).ids
+        if max_difference(shipped, OnnxClassifier(bundle), [ids]) <= TOLERANCE:
             return shipped
     raise DataError(
         f"{folder}: its weights are not those of {bundle.path}; name the checkpoint folder of "
@@ -98,7 +100,7 @@ def integrate(
         products = (gradient * embedded).sum(dim=-1).double() / steps  # (B, T)
         if network.ngrams:
             of_label = labels[:, None, None].expand(-1, ids.shape[1], 1)
-            products += network.ngrams.say(ids).gather(2, of_label).squeeze(2)
+            products += network.ngrams.contributions(ids).gather(2, of_label).squeeze(2)
         for row, index in zip(products.numpy(), batch, strict=True):
             scores[index] = row[: len(texts[index].ids)]
     return [scores[index] for index in range(len(texts))]

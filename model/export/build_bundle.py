@@ -1,4 +1,4 @@
-"""From a trained network to a bundle that is checked, calibrated and scored."""
+"""Build a bundle from a trained network: mix, export, check, calibrate and score."""
 
 import platform
 from dataclasses import asdict, dataclass
@@ -11,10 +11,10 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from heed.model.data.labelled import LabelledTexts, label_ids
 from heed.model.export.card import render_card
 from heed.model.export.onnx_graph import to_onnx
-from heed.model.export.served_network import ServedNetwork, check_parity
+from heed.model.export.parity import check_parity
+from heed.model.export.served_network import ServedNetwork
 from heed.model.inference.bundle import Bundle, BundleConfig, write_bundle
 from heed.model.inference.classifier import OnnxClassifier, softmax
 from heed.model.metrics.calibration import (
@@ -28,149 +28,165 @@ from heed.model.metrics.threshold import choose_threshold
 from heed.model.nn.network import Network
 from heed.model.nn.ngrams import NgramModel
 from heed.model.text.tokenizer import Tokenizer
-from heed.model.training.dataset import tokenize_texts
+from heed.model.training.dataset import Dataset
+from heed.model.training.metadata import ThresholdRequest, TrainingMetadata
 from heed.model.training.trainer import predict_logits
 
+BUNDLE_FORMAT = 1
 PARITY_TEXTS = 256
-TOOLS = ("heed-classifier", "torch", "onnx", "tokenizers", "numpy")
+"""Maximum number of dev texts that PyTorch and ONNX are compared on."""
+EXAMPLE_CHARACTERS = 40
+"""Preferred length of the example in the model card."""
+PACKAGES = ("heed-classifier", "torch", "onnx", "tokenizers", "numpy")
+"""Packages whose versions the bundle records."""
 
 
-@dataclass(frozen=True)
-class HeldOutRows:
-    """Rows that nothing was learnt from."""
+@dataclass(frozen=True, kw_only=True)
+class HeldOutData:
+    """Tokenized rows that nothing was trained on."""
 
-    dev: LabelledTexts
-    """To calibrate, check parity and choose a threshold on."""
-    test: LabelledTexts | None
-    """To score as well."""
-    out_of_scope: LabelledTexts | None
-    """Texts that no label fits, to choose a threshold on."""
+    dev: Dataset
+    """For mixture, temperature, threshold and parity check."""
+    test: Dataset | None = None
+    """For scores."""
+    out_of_scope: Dataset | None = None
+    """Texts that no label fits, for the threshold."""
+
+    def cut(self, max_tokens: int) -> "HeldOutData":
+        """Return the rows with texts cut to at most `max_tokens` tokens."""
+        return HeldOutData(
+            dev=self.dev.cut(max_tokens),
+            test=self.test.cut(max_tokens) if self.test else None,
+            out_of_scope=self.out_of_scope.cut(max_tokens) if self.out_of_scope else None,
+        )
 
 
 def build_bundle(
     network: Network,
     ngrams: NgramModel | None,
     tokenizer: Tokenizer,
-    job: dict[str, Any],
-    held_out: HeldOutRows,
+    metadata: TrainingMetadata,
+    held_out: HeldOutData,
     out: Path,
     *,
+    example: str,
     force: bool,
 ) -> Bundle:
-    """Mix, export, check parity, calibrate, score what is shipped, write it with its card.
+    """Write the bundle of a trained network, and return it.
 
     Args:
         network: with its best weights.
-        ngrams: the linear half, if there is one.
-        tokenizer: what it was trained with.
-        job: as `Checkpoint.begin` takes it.
-        held_out: rows to do it with.
-        out: where to.
-        force: replace what is there.
+        ngrams: the n-gram model, if there is one.
+        tokenizer: of the network.
+        metadata: of the training.
+        held_out: rows to calibrate and score with.
+        out: folder to write to.
+        example: a text for the model card, see `choose_example`.
+        force: whether to replace an existing folder.
 
     Raises:
         InferenceError: PyTorch and ONNX differ; nothing was written.
     """
-    mixture = _mixture(network, ngrams, tokenizer, job["labels"], held_out.dev)
-    shipped = ServedNetwork(network, ngrams, mixture)
-    model = to_onnx(shipped)
+    mixture = fit_mixture(network, ngrams, held_out.dev)
+    served = ServedNetwork(network, ngrams, mixture)
+    model = to_onnx(served)
     draft = BundleConfig(
-        format=1,
-        name=job["name"],
-        version=job["version"],
-        labels=job["labels"],
+        format=BUNDLE_FORMAT,
+        name=metadata.name,
+        version=metadata.version,
+        labels=list(metadata.labels),
         max_tokens=network.config.max_tokens,
-        bias=shipped.head.bias.tolist(),
+        bias=served.head.bias.tolist(),
         temperature=1.0,
         min_confidence=None,
         sha256={},
-        network=job["network"],
-        tools=_tools(),
+        network=asdict(metadata.network),
+        tools=_tool_versions(),
     )
     classifier = OnnxClassifier(Bundle(out, draft, tokenizer, model))
-    texts = _spread_by_length(held_out.dev.texts)
-    difference = check_parity(shipped, classifier, texts)
-    training = job["training"] | {
+    texts = _spread_by_length(held_out.dev)
+    difference = check_parity(served, classifier, texts)
+    training = metadata.report() | {
         "mixture": asdict(mixture),
         "parity": {"texts": len(texts), "difference": difference},
     }
-    measured = _measure(classifier, held_out, training.get("abstaining"))
+    measured = _measure(classifier, held_out, metadata.threshold)
     config = draft.model_copy(update={"training": training} | measured)
-    example = min(held_out.dev.texts, key=lambda text: abs(len(text) - 40))
     card = render_card(config, example, len(model))
     return write_bundle(out, config.model_dump(), model, tokenizer.to_json(), card, force=force)
 
 
-def _mixture(
-    network: Network,
-    ngrams: NgramModel | None,
-    tokenizer: Tokenizer,
-    labels: list[str],
-    dev: LabelledTexts,
-) -> Mixture:
-    """How the halves are mixed, as dev likes it best."""
+def choose_example(texts: list[str]) -> str:
+    """Return the text whose length is closest to `EXAMPLE_CHARACTERS`."""
+    return min(texts, key=lambda text: abs(len(text) - EXAMPLE_CHARACTERS))
+
+
+def fit_mixture(network: Network, ngrams: NgramModel | None, dev: Dataset) -> Mixture:
+    """Return the weights of network, n-gram model and bias with the lowest dev loss."""
     if ngrams is None:
         return NETWORK_ONLY
-    data = tokenize_texts(dev, tokenizer, labels, network.config.max_tokens)
     bias = network.head.bias.detach()
-    said = predict_logits(network, data) - bias
-    of_network = [said]
-    if ngrams.bags > 1:
-        gate = ngrams.gate(torch.from_numpy(data.lengths))[:, None]
-        of_network = [(1 - gate) * said, gate * said]
-    of_ngrams = [predict_logits(ngrams.times(only), data) for only in np.eye(ngrams.bags).tolist()]
-    parts = [*of_network, *of_ngrams, (bias + ngrams.bias).expand_as(said)]
-    weights = fit_mixture_weights([part.numpy() for part in parts], data.labels)
-    return Mixture(weights[: ngrams.bags], weights[ngrams.bags : -1], weights[-1])
+    logits = predict_logits(network, dev) - bias
+    of_network = [logits]
+    if ngrams.tables > 1:
+        gate = ngrams.gate(torch.from_numpy(dev.lengths))[:, None]
+        of_network = [(1 - gate) * logits, gate * logits]
+    of_ngrams = [
+        predict_logits(ngrams.scaled(one_table), dev)
+        for one_table in np.eye(ngrams.tables).tolist()
+    ]
+    parts = [*of_network, *of_ngrams, (bias + ngrams.bias).expand_as(logits)]
+    weights = fit_mixture_weights([part.numpy() for part in parts], dev.labels)
+    return Mixture(weights[: ngrams.tables], weights[ngrams.tables : -1], weights[-1])
 
 
 def _measure(
-    classifier: OnnxClassifier, held_out: HeldOutRows, abstaining: dict[str, Any] | None
+    classifier: OnnxClassifier, held_out: HeldOutData, request: ThresholdRequest | None
 ) -> dict[str, Any]:
-    """Temperature, threshold and scores, as `config.json` has them."""
+    """Return temperature, threshold and scores, as fields of `BundleConfig`."""
 
-    def served(labelled: LabelledTexts) -> NDArray[np.float64]:
-        found = classifier.predict(labelled.texts, "none")
-        return np.stack([one.logits for one in found]).astype(np.float64)
+    def predict(data: Dataset) -> NDArray[np.float64]:
+        return classifier.logits(data.token_ids())
 
     labels, dev, test = classifier.config.labels, held_out.dev, held_out.test
-    of_dev, truth = served(dev), label_ids(dev, labels)
-    temperature = fit_temperature(of_dev, truth)
-    probabilities = softmax(of_dev / temperature)
-    scores: dict[str, Any] = {"dev": score_predictions(probabilities, truth, labels).summary()}
+    logits = predict(dev)
+    temperature = fit_temperature(logits, dev.labels)
+    probabilities = softmax(logits / temperature)
+    scores: dict[str, Any] = {"dev": score_predictions(probabilities, dev.labels, labels).summary()}
     threshold = None
-    if abstaining is not None:
+    if request is not None:
         outside = np.empty(0)
         if held_out.out_of_scope:
-            outside = softmax(served(held_out.out_of_scope) / temperature).max(axis=1)
-        right = probabilities.argmax(axis=1) == truth
-        chosen = choose_threshold(
-            probabilities.max(axis=1), right, outside, abstaining["target_precision"]
+            outside = softmax(predict(held_out.out_of_scope) / temperature).max(axis=1)
+        correct = probabilities.argmax(axis=1) == dev.labels
+        choice = choose_threshold(
+            probabilities.max(axis=1), correct, outside, request.target_precision
         )
-        threshold = chosen.min_confidence
-        scores["dev"] |= chosen.to_dict()
+        threshold = choice.min_confidence
+        scores["dev"] |= choice.to_dict()
     if test:
-        found = softmax(served(test) / temperature)
-        of_test = score_predictions(found, label_ids(test, labels), labels, threshold)
-        scores["test"] = of_test.summary()
+        test_probabilities = softmax(predict(test) / temperature)
+        scored = score_predictions(test_probabilities, test.labels, labels, threshold)
+        scores["test"] = scored.summary()
         if threshold is not None:
-            scores["test"] |= {"coverage": of_test.coverage, "precision": of_test.covered_accuracy}
+            scores["test"] |= {"coverage": scored.coverage, "precision": scored.covered_accuracy}
     return {"temperature": temperature, "min_confidence": threshold, "scores": scores}
 
 
-def _spread_by_length(texts: list[str]) -> list[str]:
-    """Texts evenly spread from the shortest to the longest."""
-    ordered = sorted(texts, key=len)
-    chosen = np.linspace(0, len(ordered) - 1, min(len(ordered), PARITY_TEXTS)).astype(int)
-    return [ordered[place] for place in chosen]
+def _spread_by_length(data: Dataset) -> list[list[int]]:
+    """Return the token ids of texts evenly spread from the shortest to the longest."""
+    by_length = np.argsort(data.lengths, kind="stable")
+    count = min(len(by_length), PARITY_TEXTS)
+    positions = by_length[np.linspace(0, len(by_length) - 1, count).astype(int)]
+    return data.take(positions).token_ids()
 
 
-def _tools() -> dict[str, str]:
-    # Its distribution has one name for CPUs and another for GPUs.
-    tools = {"python": platform.python_version(), "onnxruntime": onnxruntime.__version__}
-    for package in TOOLS:
+def _tool_versions() -> dict[str, str]:
+    # The distribution of onnxruntime has different names for CPU and GPU.
+    versions = {"python": platform.python_version(), "onnxruntime": onnxruntime.__version__}
+    for package in PACKAGES:
         try:
-            tools[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            continue  # a checkout that is not installed
-    return tools
+            continue  # Heed itself, if it is not installed
+    return versions

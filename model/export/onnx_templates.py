@@ -1,118 +1,120 @@
-"""The parts of the ONNX graph, in ONNX's own text form; `to_onnx` joins them.
+"""Templates of the ONNX graph in ONNX's text format, which `to_onnx` fills in and joins.
 
-Each reads what those before it have named. What is in braces is filled in by what a bundle has.
+Each template uses tensors that earlier ones define. The names in braces are filled in.
 """
 
 TOKENS = """
-    # Only the rows of a text's tokens are turned back into floats. Rows are all texts' tokens, one
-    # text after another, (B T, D): with two axes a product takes its bias along.
+    # Only the embeddings of a text's tokens are dequantised. "rows" are the tokens of all texts,
+    # one after another, (B T, D): on two axes, Gemm adds the bias in the same step.
     is_token = Cast <to = 9> (input_ids)
-    token_bias = Where (is_token, nothing, masked)
+    token_bias = Where (is_token, zero_score, masked_score)
     ids_shape = Shape (input_ids)
     row_ids = Reshape (input_ids, minus_one)
-    row_codes = Gather (table, row_ids)
-    row_scales = Gather (scale, row_ids)
+    row_codes = Gather (embedding_table, row_ids)
+    row_scales = Gather (embedding_scale, row_ids)
     rows = DequantizeLinear <axis = 0> (row_codes, row_scales)
     shape = Concat <axis = 0> (ids_shape, width)
     x = Reshape (rows, shape)
     length = Shape <start = 1> (input_ids)
-    places = Slice (position, zero, length)
-    located = Add (x, places)
-    y0 = Reshape (located, rows_shape)
+    positions = Slice (position, zero, length)
+    x_with_positions = Add (x, positions)
+    y0 = Reshape (x_with_positions, rows_shape)
 """
 MASK = """
-    # Attention wants to know of every query whether it may look at a key: (B, 1, T, T).
+    # Attention needs a mask for each query and key: (B, 1, T, T).
     key_bias = Unsqueeze (token_bias, one_two)
-    no_column = Slice (no_columns, zero, length)
-    may_look = Add (key_bias, no_column)
+    query_zeros = Slice (zero_column, zero, length)
+    attention_mask = Add (key_bias, query_zeros)
 """
 BLOCK = """
-    a_norm{n} = LayerNormalization <epsilon = {epsilon}> (y{n}, a_gain{n}, a_offset{n})
-    query_rows{n} = Gemm (a_norm{n}, query_weight{n}, query_bias{n})
-    key_rows{n} = Gemm (a_norm{n}, key_weight{n}, key_bias{n})
-    value_rows{n} = Gemm (a_norm{n}, value_weight{n}, value_bias{n})
+    attention_norm{n} = LayerNormalization <epsilon = {epsilon}>
+        (y{n}, attention_gain{n}, attention_offset{n})
+    query_rows{n} = Gemm (attention_norm{n}, query_weight{n}, query_bias{n})
+    key_rows{n} = Gemm (attention_norm{n}, key_weight{n}, key_bias{n})
+    value_rows{n} = Gemm (attention_norm{n}, value_weight{n}, value_bias{n})
     query{n} = Reshape (query_rows{n}, shape)
     key{n} = Reshape (key_rows{n}, shape)
     value{n} = Reshape (value_rows{n}, shape)
     mixed{n} = Attention <q_num_heads = {heads}, kv_num_heads = {heads}>
-        (query{n}, key{n}, value{n}, may_look)
+        (query{n}, key{n}, value{n}, attention_mask)
     mixed_rows{n} = Reshape (mixed{n}, rows_shape)
     joined{n} = Gemm (mixed_rows{n}, join_weight{n}, join_bias{n})
     z{n} = Add (y{n}, joined{n})
-    f_norm{n} = LayerNormalization <epsilon = {epsilon}> (z{n}, f_gain{n}, f_offset{n})
-    wide{n} = Gemm (f_norm{n}, up_weight{n}, up_bias{n})
-    active{n} = Relu (wide{n})
-    fed{n} = Gemm (active{n}, down_weight{n}, down_bias{n})
-    y{next} = Add (z{n}, fed{n})
+    hidden_norm{n} = LayerNormalization <epsilon = {epsilon}>
+        (z{n}, hidden_gain{n}, hidden_offset{n})
+    hidden{n} = Gemm (hidden_norm{n}, up_weight{n}, up_bias{n})
+    activated{n} = Relu (hidden{n})
+    projected{n} = Gemm (activated{n}, down_weight{n}, down_bias{n})
+    y{next} = Add (z{n}, projected{n})
 """
 COUNT = """
-    # What depends on the number of a text's tokens, (B,), stands in tables.
+    # Factors that depend on the number of tokens of a text, (B,), are looked up in tables.
     ones = Cast <to = 7> (is_token)
     count = ReduceSum <keepdims = 0> (ones, one)
 """
 POOLING = """
     context = LayerNormalization <epsilon = {epsilon}> (y{blocks}, gain, offset)
-    open_rows = Gemm (context, gate_weight, gate_bias)
-    gate_rows = Tanh (open_rows)
+    gate_inputs = Gemm (context, gate_weight, gate_bias)
+    gate_rows = Tanh (gate_inputs)
     gate = Reshape (gate_rows, shape)
     gated = Mul (x, gate)
-    score_rows = Gemm (context, query_weight)
-    bounded = Tanh (score_rows)
-    reached = Mul (bounded, reach)
-    scores = Reshape (reached, ids_shape)
+    score_inputs = Gemm (context, query_weight)
+    unit_scores = Tanh (score_inputs)
+    bounded_scores = Mul (unit_scores, score_bound)
+    scores = Reshape (bounded_scores, ids_shape)
     masked_scores = Add (scores, token_bias)
     attention = Softmax (masked_scores)
-    {weigh}
-    share = Unsqueeze ({share}, two)
-    handed_on = Mul (gated, share)
-    {contributions} = MatMul (handed_on, head_weight)
+    {network_weight}
+    pooling_weight = Unsqueeze ({weights}, two)
+    pooled = Mul (gated, pooling_weight)
+    {contributions} = MatMul (pooled, head_weight)
 """
-WEIGH = """
+NETWORK_WEIGHT = """
     network_weight = Gather (network_weights, count)
-    weighed_attention = Mul (attention, network_weight)
+    weighted_attention = Mul (attention, network_weight)
 """
 TRIPLES = """
-    first = Pad (before, one_on)
+    first = Pad (previous, shift_by_one)
     first_part = Mul (first, first_factor)
-    first_number = Add (first_part, before_number)
-    triple_key = Mul (input_ids, first_number)
+    triple_number = Add (first_part, pair_number)
+    triple_key = Mul (input_ids, triple_number)
     keys = Concat <axis = 1> (pair_key, triple_key)
 """
-ONE_BAG = "says = Mul (said, unit)"
-TWO_BAGS = """
-    unit_row = Reshape (unit, unit_shape)
-    in_both = Mul (said, unit_row)
-    in_short, in_long = Split <axis = 2, num_outputs = 2> (in_both)
-    says = Add (in_short, in_long)
+ONE_TABLE = "ngram_contributions = Mul (ngram_sums, ngram_unit)"
+TWO_TABLES = """
+    ngram_unit_row = Reshape (ngram_unit, unit_shape)
+    of_tables = Mul (ngram_sums, ngram_unit_row)
+    of_short, of_long = Split <axis = 2, num_outputs = 2> (of_tables)
+    ngram_contributions = Add (of_short, of_long)
 """
 TOKEN_ROWS = "token_row = Gather (token_rows, input_ids)"
 NGRAMS = """
-    before = Pad (input_ids, one_on)
-    before_part = Mul (before, before_factor)
-    before_number = Add (before_part, one)
-    pair_key = Mul (input_ids, before_number)
+    previous = Pad (input_ids, shift_by_one)
+    previous_part = Mul (previous, previous_factor)
+    pair_number = Add (previous_part, one)
+    pair_key = Mul (input_ids, pair_number)
     {triples}
-    # All pairs, then all triples, of a text: who does not own its row, counted from the end of the
-    # table, has that of padding.
-    place = Mod ({keys}, minus_places)
+    # All pairs of a text, then all its triples. An n-gram that does not own its bucket, counted
+    # from the end of the table, gets the row of padding.
+    bucket = Mod ({keys}, minus_buckets)
     tag = Mod ({keys}, tag_count)
-    tag_code = Gather (tags, place)
-    tag_of_owner = Cast <to = 7> (tag_code)
-    is_owner = Equal (tag_of_owner, tag)
-    ngram_row = Where (is_owner, place, no_row)
+    tag_code = Gather (tags, bucket)
+    owner_tag = Cast <to = 7> (tag_code)
+    is_owner = Equal (owner_tag, tag)
+    ngram_row = Where (is_owner, bucket, padding_row)
     {token_rows}
     table_row = Concat <axis = 1> ({token_row}, ngram_row)
-    said_codes = Gather (ngram_table, table_row)
-    said_alone = Cast <to = 1> (said_codes)
-    {apart} = Split <axis = 1, num_outputs = {longest}> (said_alone)
-    said = Sum ({apart})
-    # What a number of the table says in a text of that length: (B, 1, C), or (B, 1, 2, C).
-    bag_weight = Gather (bag_weights, count)
-    unit = Mul (bag_weight, ngram_scale)
-    {says}
-    contributions = Add (network_contributions, says)
+    ngram_codes = Gather (ngram_table, table_row)
+    ngram_values = Cast <to = 1> (ngram_codes)
+    {parts} = Split <axis = 1, num_outputs = {order}> (ngram_values)
+    ngram_sums = Sum ({parts})
+    # Contribution of one step of the table in a text of this length: (B, 1, C) or (B, 1, 2, C).
+    ngram_weight = Gather (ngram_weights, count)
+    ngram_unit = Mul (ngram_weight, ngram_scale)
+    {tables}
+    contributions = Add (network_contributions, ngram_contributions)
 """
 LOGITS = """
-    summed = ReduceSum <keepdims = 0> (contributions, one)
-    logits = Add (summed, head_bias)
+    contribution_sum = ReduceSum <keepdims = 0> (contributions, one)
+    logits = Add (contribution_sum, head_bias)
 """

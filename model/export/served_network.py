@@ -1,39 +1,30 @@
-"""What a bundle has of a trained network, and whether its ONNX says the same."""
+"""The network as a bundle serves it: quantised, centred, and combined with the n-gram model."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
-from heed.model.errors import InferenceError
-from heed.model.inference.classifier import OnnxClassifier
 from heed.model.metrics.calibration import NETWORK_ONLY, Mixture
 from heed.model.nn.network import Network, Output
 from heed.model.nn.ngrams import NgramModel
-from heed.model.text.tokenizer import Encoding, length_batches, pad
-
-TOLERANCE = 1e-4
 
 
 class ServedNetwork(Network):
-    """A network as a bundle has it, joined with the bag of n-grams if there is one.
+    """A network as a bundle serves it.
 
-    logits = bias + a network + b ngrams, see `Mixture`. Both are sums over tokens, so contributions
-    stay exact; where long texts have a bag of their own, a goes with the length, too.
+    It differs from the trained network in three ways:
 
-    The embedding table is in 8 bits, with a scale for each row.
-
-    w ≈ scale * q with q = round(w / scale) in -127..127 and scale = max |w| / 127. Only the rows of
-    a text's tokens are ever turned back, so the file and the memory hold a quarter. The constants
-    that training keeps apart, sqrt(D) and the scale of the positions, are multiplied in.
-
-    What all labels' logits have in common moves no probability, and training leaves it as it began:
-    at random. Without it a contribution to a label says only what speaks for it and not as much for
-    every other.
+    - It includes the n-gram model: logits = bias + a network + b ngrams, see `Mixture`. Both are
+      sums over tokens, so the contributions stay exact. If the n-gram model has two tables, a and b
+      depend on the length of the text.
+    - The embedding table has 8 bits per number and one scale per row: w ≈ scale * q with
+      q = round(w / scale) in -127..127 and scale = max |w| / 127. Only the rows of a text's tokens
+      are dequantised, so file and memory hold a quarter. The constants sqrt(D) and
+      `position_scale` are multiplied in.
+    - Weights and biases of the head are centred over the labels. This changes no probability. A
+      contribution then contains only what supports one label more than the others.
     """
 
     scale: Tensor
@@ -43,10 +34,17 @@ class ServedNetwork(Network):
     def __init__(
         self, trained: Network, ngrams: NgramModel | None = None, mixture: Mixture = NETWORK_ONLY
     ) -> None:
+        """Convert a trained network.
+
+        Args:
+            trained: the network with its best weights.
+            ngrams: the n-gram model, if there is one.
+            mixture: weights of both.
+        """
         super().__init__(trained.config)
         self.load_state_dict(trained.state_dict())
-        wanted = any(mixture.ngrams) or len(mixture.network) > 1
-        self.ngrams = ngrams.times(mixture.ngrams) if ngrams and wanted else None
+        with_ngrams = any(mixture.ngrams) or len(mixture.network) > 1
+        self.ngrams = ngrams.scaled(mixture.ngrams) if ngrams and with_ngrams else None
         with torch.no_grad():
             if ngrams:
                 self.head.bias.add_(ngrams.bias)
@@ -56,9 +54,9 @@ class ServedNetwork(Network):
             table = trained.embedding.weight * trained.config.width**0.5
             scale = table.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
             position = trained.position_scale * trained.position
-            for of_labels in self.head.parameters():  # (C, D) and (C,)
-                of_labels.sub_(of_labels.mean(dim=0))
-            self.head.bias.add_(0.0)  # no -0.0
+            for parameter in self.head.parameters():  # (C, D) and (C,)
+                parameter.sub_(parameter.mean(dim=0))
+            self.head.bias.add_(0.0)  # turns -0.0 into 0.0
         del self.embedding, self.position_scale
         self.register_buffer("weights", torch.tensor(mixture.network))
         self.register_buffer("position", position)
@@ -67,78 +65,23 @@ class ServedNetwork(Network):
         self.eval()
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Token ids (B, T) to vectors (B, T, D)."""
+        """Return the vectors (B, T, D) of token ids (B, T)."""
         return F.embedding(ids, self.table).float() * F.embedding(ids, self.scale)
 
-    def locate(self, x: Tensor) -> Tensor:
-        """Add their positions to vectors (B, T, D)."""
+    def add_positions(self, x: Tensor) -> Tensor:
+        """Add the positional encoding to vectors (B, T, D)."""
         return x + self.position[: x.shape[1]]
 
     def forward(self, ids: Tensor, vectors: Tensor | None = None) -> Output:
-        """Classify token ids (B, T)."""
-        found = super().forward(ids, vectors)
+        """Classify token ids (B, T); see `Network.forward`."""
+        output = super().forward(ids, vectors)
         if self.ngrams is None:
-            return found
-        of_network = found.contributions
+            return output
+        of_network = output.contributions
         if len(self.weights) > 1:
             gate = self.ngrams.gate((ids != 0).sum(dim=1)[:, None, None])
             short, long = self.weights
             of_network = of_network * (short + gate * (long - short))
-        contributions = of_network + self.ngrams.say(ids)  # few numbers beside the network's
+        contributions = of_network + self.ngrams.contributions(ids)
         logits = contributions.sum(dim=1) + self.head.bias
-        return replace(found, logits=logits, contributions=contributions)
-
-
-@torch.no_grad()
-def max_difference(network: Network, classifier: OnnxClassifier, texts: Sequence[str]) -> float:
-    """The largest difference of any number between PyTorch and the bundle's ONNX.
-
-    Args:
-        network: what was exported.
-        classifier: runs the ONNX.
-        texts: run in batches of like length, and one of them also cut to one token, repeated to
-            `max_tokens`, and both together, which is the most padding there can be.
-    """
-    encodings = [classifier.encode(text) for text in texts]
-    lengths = [len(encoding.ids) for encoding in encodings]
-    batches = [[encodings[place] for place in group] for group in length_batches(lengths, 2048)]
-    longest = encodings[int(np.argmax(lengths))]
-    limit = network.config.max_tokens
-    short = replace(longest, ids=longest.ids[:1])
-    full = replace(longest, ids=(longest.ids * limit)[:limit])
-    batches += [[short], [full], [short, full]]
-    return max(_difference(network, classifier, batch) for batch in batches)
-
-
-def _difference(network: Network, classifier: OnnxClassifier, batch: Sequence[Encoding]) -> float:
-    wanted = network(torch.from_numpy(pad([encoding.ids for encoding in batch])))
-    largest = 0.0
-    for row, prediction in enumerate(classifier.run(batch, "contributions")):
-        real = len(prediction.encoding.ids)
-        for found, expected in (
-            (prediction.logits, wanted.logits[row]),
-            (prediction.attention, wanted.attention[row, :real]),
-            (prediction.contributions, wanted.contributions[row, :real]),
-        ):
-            largest = max(largest, _largest(found, expected))
-    return largest
-
-
-def _largest(found: NDArray[np.float32] | None, expected: Tensor) -> float:
-    assert found is not None
-    return float(np.abs(found - expected.numpy()).max())
-
-
-def check_parity(network: Network, classifier: OnnxClassifier, texts: Sequence[str]) -> float:
-    """Compare PyTorch and ONNX on real texts of many lengths; returns the largest difference.
-
-    Raises:
-        InferenceError: they differ by more than 1e-4.
-    """
-    difference = max_difference(network, classifier, texts)
-    if not difference <= TOLERANCE:
-        raise InferenceError(
-            f"the exported network differs from the trained one by {difference:.1e}, more than "
-            f"{TOLERANCE}; nothing was written: report it, with the versions of torch and onnx"
-        )
-    return difference
+        return replace(output, logits=logits, contributions=contributions)

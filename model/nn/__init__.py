@@ -1,0 +1,1 @@
+"""The layers and losses of the attention network, and the n-gram model."""

@@ -1,25 +1,36 @@
-"""What training draws the network to, beside the labels."""
+"""Auxiliary losses: attention guidance and token-level distillation."""
 
 from torch import Tensor
 
 from heed.model.nn.network import Output
 
 
-def attention_loss(found: Output, labels: Tensor) -> Tensor:
-    """Cross-entropy from the contributions to the attention: look at what speaks for the label.
+def attention_loss(output: Output, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of the attention against the tokens that support the label.
 
-    target[t] = max(0, c[t]) / sum_s max(0, c[s]) with c the contributions to the right label, less
-    their mean over the labels. The target is held fixed: attention follows the contributions, which
-    follow the labels.
+    target[t] = max(0, c[t]) / sum_s max(0, c[s]), where c is the contribution to the true label
+    minus the mean contribution over all labels. The target is detached: the attention follows the
+    contributions, and the contributions follow the labels.
+
+    Args:
+        output: of the network in training.
+        labels: (B,) indices of the true labels.
     """
-    spread = found.contributions.detach()
-    right = labels[:, None, None].expand(-1, spread.shape[1], 1)
-    speaks = (spread.gather(2, right).squeeze(2) - spread.mean(dim=2)).clamp(min=0)
-    target = speaks / speaks.sum(dim=1, keepdim=True).clamp(min=1e-9)
-    return -(target * found.attention.clamp(min=1e-9).log()).sum(dim=1).mean()
+    contributions = output.contributions.detach()
+    index = labels[:, None, None].expand(-1, contributions.shape[1], 1)
+    of_label = contributions.gather(2, index).squeeze(2)
+    support = (of_label - contributions.mean(dim=2)).clamp(min=0)
+    target = support / support.sum(dim=1, keepdim=True).clamp(min=1e-9)
+    return -(target * output.attention.clamp(min=1e-9).log()).sum(dim=1).mean()
 
 
-def distillation_loss(predicted: Tensor, token_targets: Tensor, given: Tensor) -> Tensor:
-    """Mean square of what hints (B, T, H) differ by from those guessed, where given (B, T)."""
-    apart = (predicted - token_targets).square().mean(dim=2)
-    return (apart * given).sum() / given.sum().clamp(min=1)
+def distillation_loss(predicted: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean squared error of predicted token targets.
+
+    Args:
+        predicted: (B, T, H).
+        targets: (B, T, H).
+        mask: (B, T), True where a token has a target.
+    """
+    errors = (predicted - targets).square().mean(dim=2)
+    return (errors * mask).sum() / mask.sum().clamp(min=1)

@@ -1,0 +1,1 @@
+"""Training the attention network and the n-gram model, and saving checkpoints."""

@@ -1,161 +1,220 @@
-"""Where training stands, in a folder: enough to go on after a kill, and to export.
+"""A checkpoint folder: everything that is needed to resume a training, or to export it.
 
 | file | content |
 |---|---|
-| `job.json` | labels, sizes, schedule, where the data came from |
+| `metadata.json` | `TrainingMetadata` and the format of the folder |
 | `tokenizer.json` | as in the bundle |
-| `start.safetensors` | what its tokens mean beforehand, if that is known |
-| `dev.jsonl` | the dev rows, which export calibrates and checks with |
-| `out_of_scope.jsonl` | texts of no label, if there are some |
-| `state.safetensors` | weights, optimizer, best weights; the counters as JSON in its metadata |
-| `ngrams.safetensors` | the linear half |
-| `teacher.safetensors` | the same of the encoder that teaches, if there is one |
-| `lessons.safetensors` | what it says of every text and its tokens |
+| `initial_embeddings.safetensors` | initial token vectors, if they are pretrained |
+| `dev.jsonl` | dev rows, for calibration and the parity check at export |
+| `out_of_scope.jsonl` | out-of-scope texts, if there are any |
+| `state.safetensors` | weights, optimizer, best weights; counters as JSON in the file's metadata |
+| `ngrams.safetensors` | the n-gram model, if there is one |
+| `teacher.safetensors` | like `state.safetensors`, for the teacher, if there is one |
+| `teacher_outputs.safetensors` | the teacher's outputs for all texts |
 
-Nothing is a pickle. Each file is written beside its place and renamed (`model/stored.py`), so that
-a kill at any moment leaves the old one or the new one. No random state is kept: each update draws
-its random numbers from the seed and its own number.
+Each file is written to a temporary name and renamed. So after a kill at any moment, the folder has
+either the old or the new file. The state of the random generators is not saved: each update derives
+its random numbers from the seed and the number of the update.
 """
 
 import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from heed.model.data.labelled import LabelledTexts, read_labelled, read_texts
 from heed.model.errors import DataError
-from heed.model.nn.network import Network, NetworkConfig
+from heed.model.nn.network import Network
 from heed.model.nn.ngrams import NgramModel
 from heed.model.paths import cannot_write
 from heed.model.text.tokenizer import Tokenizer
 from heed.model.training.distillation_targets import TeacherOutputs
+from heed.model.training.metadata import TrainingMetadata
 from heed.model.training.tensor_files import damaged, read_tensors, write_tensors, write_text
 
-METADATA, TOKENIZER, DEV, STATE = "job.json", "tokenizer.json", "dev.jsonl", "state.safetensors"
-OUT_OF_SCOPE = "out_of_scope.jsonl"
-INITIAL_EMBEDDINGS, NGRAMS = "start.safetensors", "ngrams.safetensors"
-TEACHER, TEACHER_OUTPUTS = "teacher.safetensors", "lessons.safetensors"
-JOB_FIELDS = {"name", "version", "labels", "config", "network", "training", "data"}
+METADATA, TOKENIZER, STATE = "metadata.json", "tokenizer.json", "state.safetensors"
+DEV, OUT_OF_SCOPE = "dev.jsonl", "out_of_scope.jsonl"
+INITIAL_EMBEDDINGS, NGRAMS = "initial_embeddings.safetensors", "ngrams.safetensors"
+TEACHER, TEACHER_OUTPUTS = "teacher.safetensors", "teacher_outputs.safetensors"
 SECONDS_BETWEEN_SAVES = 30.0
-FORMAT = 6
-"""Of the folder; changes when an older one cannot be gone on from."""
+FORMAT = 7
+"""Format of the folder. It changes when an older folder cannot be resumed."""
+OLDER_METADATA = "job.json"
+"""File name of the metadata up to format 6."""
+OLDER_VERSION = "0.1.0"
+"""The version of Heed that wrote these formats."""
 
 
 @dataclass
 class TrainingState:
-    """How far training has come."""
+    """The progress of a training."""
 
     epoch: int = 0
-    """Epochs that are finished."""
+    """Number of finished epochs."""
     batch: int = 0
-    """Batches of the running epoch that are done."""
+    """Number of finished batches of the current epoch."""
     loss: float = 0.0
-    """Sum of their losses."""
+    """Sum of the losses of these batches."""
     best_epoch: int = 0
-    """The epoch that the best weights are from, the first is 1; 0 before any."""
+    """Number of the best epoch, counted from 1; 0 before the first epoch is finished."""
     best_score: float = -1.0
-    """Dev accuracy of that epoch."""
+    """Dev accuracy of the best epoch."""
     best_loss: float = float("inf")
-    """Dev loss of that epoch, which decides between equal accuracies."""
+    """Dev loss of the best epoch. It decides between equal accuracies."""
     best: dict[str, Tensor] = field(default_factory=dict)
-    """The weights of that epoch."""
+    """Weights of the best epoch."""
 
 
 class Checkpoint:
     """A checkpoint folder."""
 
     def __init__(self, path: Path, state: str = STATE) -> None:
-        """Look at a folder; `state` is the file that `save` writes and `restore` reads."""
+        """Use a folder, which need not exist.
+
+        Args:
+            path: the folder.
+            state: name of the file that `save` writes and `restore` reads.
+        """
         self.path = path
         self._state = path / state
-        self._saved = time.monotonic()
+        self._saved_at = time.monotonic()
 
-    def of_teacher(self) -> "Checkpoint":
-        """The same folder, with where the teacher's training stands."""
+    def for_teacher(self) -> "Checkpoint":
+        """Return the same folder, with the state of the teacher's training."""
         return Checkpoint(self.path, TEACHER)
 
     @property
     def exists(self) -> bool:
-        """Whether there is something to go on from."""
-        return (self.path / METADATA).exists()
+        """Whether the folder holds a training, of any format."""
+        return any((self.path / name).exists() for name in (METADATA, OLDER_METADATA))
 
     @property
     def started(self) -> bool:
-        """Whether a training was saved, so that it needs nothing to start from."""
+        """Whether the state of a training was saved."""
         return self._state.exists()
 
-    def begin(self, job: dict[str, Any], tokenizer: str, dev: str, table: Tensor | None) -> None:
-        """Write what training needs to go on, `job.json` last: with it the rest is there."""
+    @property
+    def save_is_due(self) -> bool:
+        """Whether the last save is more than `SECONDS_BETWEEN_SAVES` ago."""
+        return time.monotonic() - self._saved_at > SECONDS_BETWEEN_SAVES
+
+    def create(
+        self,
+        metadata: TrainingMetadata,
+        tokenizer: Tokenizer,
+        dev: LabelledTexts,
+        initial_embeddings: Tensor | None,
+    ) -> None:
+        """Write everything that a resumed training starts from.
+
+        The metadata is written last: if it exists, the other files are complete.
+
+        Args:
+            metadata: of the training.
+            tokenizer: of the network.
+            dev: the dev rows.
+            initial_embeddings: (V, D); None: random.
+
+        Raises:
+            DataError: the folder cannot be written to.
+        """
+        stale = (
+            METADATA, OLDER_METADATA, STATE, INITIAL_EMBEDDINGS, NGRAMS, TEACHER, TEACHER_OUTPUTS
+        )  # fmt: skip
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for name in (METADATA, STATE, INITIAL_EMBEDDINGS, NGRAMS, TEACHER, TEACHER_OUTPUTS):
+            for name in stale:
                 (self.path / name).unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        if table is not None:
-            write_tensors(self.path / INITIAL_EMBEDDINGS, {"start": {"table": table}}, {})
-        write_text(self.path / TOKENIZER, tokenizer)
-        write_text(self.path / DEV, dev)
-        self.amend(job)
+        if initial_embeddings is not None:
+            groups = {"embedding": {"weight": initial_embeddings}}
+            write_tensors(self.path / INITIAL_EMBEDDINGS, groups, {})
+        write_text(self.path / TOKENIZER, tokenizer.to_json())
+        write_text(self.path / DEV, _to_jsonl(dev))
+        self.save_metadata(metadata)
 
-    def amend(self, job: dict[str, Any]) -> None:
-        """Write the job once more, when more is known of it."""
-        write_text(self.path / METADATA, json.dumps(job, indent=2))
+    def save_metadata(self, metadata: TrainingMetadata) -> None:
+        """Write the metadata."""
+        tree = {"format": FORMAT} | metadata.to_dict()
+        write_text(self.path / METADATA, json.dumps(tree, indent=2))
 
-    def keep_out_of_scope(self, texts: str | None) -> None:
-        """Write the texts of no label, or see that there are none."""
+    def save_out_of_scope(self, texts: LabelledTexts | None) -> None:
+        """Write the out-of-scope texts; without any, remove the file."""
         if texts is None:
             (self.path / OUT_OF_SCOPE).unlink(missing_ok=True)
         else:
-            write_text(self.path / OUT_OF_SCOPE, texts)
+            write_text(self.path / OUT_OF_SCOPE, _to_jsonl(texts))
 
-    def job(self) -> dict[str, Any]:
-        """What `begin` was given."""
+    def metadata(self) -> TrainingMetadata:
+        """Return the metadata.
+
+        Raises:
+            DataError: the folder holds no checkpoint, or one of another format, or the file is
+                damaged.
+        """
+        older = not (self.path / METADATA).exists() and (self.path / OLDER_METADATA).exists()
+        path = self.path / (OLDER_METADATA if older else METADATA)
         try:
-            tree = json.loads(self._read(METADATA))
+            tree = json.loads(self._read(path.name))
         except (ValueError, RecursionError) as error:
-            raise damaged(self.path / METADATA, error) from error
+            raise damaged(path, error) from error
         if not isinstance(tree, dict):
-            raise damaged(self.path / METADATA, "it is no JSON object")
-        if tree.get("format") != FORMAT:
+            raise damaged(path, "it is not a JSON object")
+        if older:
             raise DataError(
-                f"{self.path}: a checkpoint of another version of Heed; use it with that version, "
-                "or train anew"
+                f"{self.path}: this checkpoint was written by Heed {OLDER_VERSION}; use it with "
+                f"heed-classifier=={OLDER_VERSION}, or train again with --force"
             )
-        if missing := JOB_FIELDS - tree.keys():
-            raise damaged(self.path / METADATA, f"it lacks {min(missing)!r}")
-        return tree
+        if tree.pop("format", None) != FORMAT:
+            raise DataError(
+                f"{self.path}: this checkpoint was written by a newer version of Heed; update "
+                "Heed, or train again with --force"
+            )
+        try:
+            return TrainingMetadata.from_dict(tree)
+        except (ValueError, DataError) as error:
+            raise damaged(path, " ".join(str(error).split())) from error
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer that `begin` was given."""
+        """Return the tokenizer."""
         document = self._read(TOKENIZER)
         try:
             return Tokenizer.from_json(document)
-        except Exception as error:  # the library raises a bare Exception
+        except Exception as error:  # tokenizers raises a bare Exception
             raise damaged(self.path / TOKENIZER, error) from error
 
+    def dev(self) -> LabelledTexts:
+        """Return the dev rows."""
+        return read_labelled(self.path / DEV)
+
+    def out_of_scope(self) -> LabelledTexts | None:
+        """Return the out-of-scope texts, if there are any."""
+        path = self.path / OUT_OF_SCOPE
+        return read_texts(path) if path.exists() else None
+
     def network(self) -> Network:
-        """The network with the best weights so far.
+        """Return the network with the best weights so far.
 
         Raises:
-            DataError: no epoch was finished yet, or the weights are of another network.
+            DataError: no epoch is finished, or the weights do not fit the metadata.
         """
         best = self.best()
+        network = Network(self.metadata().network)
         try:
-            network = Network(NetworkConfig(**self.job()["network"]))
             network.load_state_dict(best)
         except (TypeError, ValueError, RuntimeError) as error:
             raise damaged(self.path / STATE, error) from error
         return network.eval()
 
-    def table(self) -> Tensor | None:
-        """What the tokens mean beforehand, (V, D), if `begin` was told."""
+    def initial_embeddings(self) -> Tensor | None:
+        """Return the initial token vectors, (V, D), if they are pretrained."""
         if not (self.path / INITIAL_EMBEDDINGS).exists():
             return None
-        return read_tensors(self.path / INITIAL_EMBEDDINGS)[0]["start"]["table"]
+        return read_tensors(self.path / INITIAL_EMBEDDINGS)[0]["embedding"]["weight"]
 
     def _read(self, name: str) -> str:
         try:
@@ -163,81 +222,84 @@ class Checkpoint:
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(
                 f"{self.path}: no checkpoint there ({name} cannot be read); "
-                "`heed train DATA --checkpoint DIR` makes one"
+                "`heed train DATA --checkpoint DIR` writes one"
             ) from error
 
     def save(
         self, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState
     ) -> None:
-        """Write where training stands."""
+        """Write the weights, the optimizer and the progress."""
         slots = optimizer.state_dict()["state"]
-        parts = {
+        groups = {
             "network": network.state_dict(),
             "best": state.best,
             "optimizer": {
-                f"{n}.{name}": t for n, slot in slots.items() for name, t in slot.items()
+                f"{parameter}.{name}": tensor
+                for parameter, slot in slots.items()
+                for name, tensor in slot.items()
             },
         }
         counters = {name: value for name, value in vars(state).items() if name != "best"}
-        write_tensors(self._state, parts, counters)
-        self._saved = time.monotonic()
-
-    def save_lessons(self, teacher_outputs: TeacherOutputs) -> None:
-        """Write what the teacher says of the texts so far."""
-        parts = {"lessons": teacher_outputs.tensors()}
-        write_tensors(self.path / TEACHER_OUTPUTS, parts, {"accuracy": teacher_outputs.accuracy})
-        self._saved = time.monotonic()
-
-    def teacher_outputs(self) -> TeacherOutputs | None:
-        """What the last `save_lessons` was given, if there was one."""
-        if not (self.path / TEACHER_OUTPUTS).exists():
-            return None
-        parts, counters = read_tensors(self.path / TEACHER_OUTPUTS)
-        return TeacherOutputs.of(parts["lessons"], counters["accuracy"])
-
-    def save_ngrams(self, ngrams: NgramModel) -> None:
-        """Write the linear half."""
-        write_tensors(self.path / NGRAMS, {"ngrams": ngrams.state_dict()}, {})
-
-    def ngrams(self) -> NgramModel | None:
-        """What the last `save_ngrams` was given, if there was one."""
-        if not (self.path / NGRAMS).exists():
-            return None
-        return NgramModel.of(read_tensors(self.path / NGRAMS)[0]["ngrams"])
-
-    @property
-    def due(self) -> bool:
-        """Whether the last save is long enough ago."""
-        return time.monotonic() - self._saved > SECONDS_BETWEEN_SAVES
+        write_tensors(self._state, groups, counters)
+        self._saved_at = time.monotonic()
 
     def restore(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState:
-        """Put weights and optimizer back where the last save found them.
+        """Load what `save` wrote into the network and the optimizer, and return the progress.
 
-        A folder without a saved state is one whose training was stopped before its first save.
+        Without a saved state, the training was stopped before its first save.
         """
         if not self.started:
             return TrainingState()
-        parts, counters = read_tensors(self._state)
-        network.load_state_dict(parts["network"])
+        groups, counters = read_tensors(self._state)
+        network.load_state_dict(groups["network"])
         slots: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in parts.get("optimizer", {}).items():
-            number, name = key.split(".")
-            slots.setdefault(int(number), {})[name] = tensor
+        for key, tensor in groups.get("optimizer", {}).items():
+            parameter, name = key.split(".")
+            slots.setdefault(int(parameter), {})[name] = tensor
         optimizer.load_state_dict(
             {"state": slots, "param_groups": optimizer.state_dict()["param_groups"]}
         )
-        return TrainingState(**counters, best=parts.get("best", {}))
+        return TrainingState(**counters, best=groups.get("best", {}))
 
     def best(self) -> dict[str, Tensor]:
-        """The best weights so far.
+        """Return the best weights so far.
 
         Raises:
-            DataError: no epoch was finished yet.
+            DataError: no epoch is finished.
         """
         best = read_tensors(self._state)[0].get("best", {}) if self.started else {}
         if not best:
             raise DataError(
-                f"{self.path}: no epoch was finished yet; go on with `heed train … --checkpoint "
+                f"{self.path}: no epoch is finished yet; continue with `heed train … --checkpoint "
                 f"{self.path} --resume`"
             )
         return best
+
+    def save_teacher_outputs(self, outputs: TeacherOutputs) -> None:
+        """Write the teacher's outputs for the texts labelled so far."""
+        counters = {"dev_accuracy": outputs.dev_accuracy}
+        groups = {"outputs": outputs.to_tensors()}
+        write_tensors(self.path / TEACHER_OUTPUTS, groups, counters)
+        self._saved_at = time.monotonic()
+
+    def teacher_outputs(self) -> TeacherOutputs | None:
+        """Return the teacher's outputs, if any were saved."""
+        if not (self.path / TEACHER_OUTPUTS).exists():
+            return None
+        groups, counters = read_tensors(self.path / TEACHER_OUTPUTS)
+        return TeacherOutputs.from_tensors(groups["outputs"], counters["dev_accuracy"])
+
+    def save_ngrams(self, ngrams: NgramModel) -> None:
+        """Write the n-gram model."""
+        write_tensors(self.path / NGRAMS, {"ngrams": ngrams.state_dict()}, {})
+
+    def ngrams(self) -> NgramModel | None:
+        """Return the n-gram model, if one was saved."""
+        if not (self.path / NGRAMS).exists():
+            return None
+        return NgramModel.from_state_dict(read_tensors(self.path / NGRAMS)[0]["ngrams"])
+
+
+def _to_jsonl(rows: LabelledTexts) -> str:
+    pairs = zip(rows.texts, rows.labels, strict=True)
+    return "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in pairs)

@@ -1,149 +1,144 @@
-"""Sizes and schedule that follow from the data, where the person names none."""
+"""Derive the sizes and the schedule of a training from its data, unless options override them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from heed.model.errors import DataError
-from heed.model.nn.network import NetworkConfig
+from heed.model.nn.network import NetworkConfig, NetworkSizes
 
 MAX_VOCABULARY = 16_000
 MAX_TEXT_TOKENS = 512
 LARGE_TRAINING_SET = 50_000
-"""Texts, from which on what stands beside a token may teach its vector, too, and from which on they
-teach what English words mean better than is known beforehand; none is put in other words then."""
+"""Number of texts from which on the data teaches word meanings better than pretrained vectors do:
+no pretrained vectors, no synonyms, and gradients also flow into the embeddings through the context
+path."""
+BATCH_SIZES = ((8, 1_000), (16, 4_000), (32, 20_000), (64, 200_000), (128, math.inf))
+"""Texts per batch, and the number of training texts up to which it is used."""
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything that, beside the data, decides what training makes."""
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(NetworkSizes):
+    """The hyperparameters of a training."""
 
     vocabulary: int
-    """Most tokens that the tokenizer may learn."""
-    max_tokens: int
-    """Tokens read of a text; what follows is cut."""
+    """Maximum number of tokens that the tokenizer learns."""
     epochs: int
-    """Passes over the training text, unless dev stops them early."""
+    """Maximum number of passes over the training texts."""
     batch: int
-    """Texts of one update."""
+    """Texts per update."""
     patience: int
-    """Epochs without a better dev score before training stops."""
+    """Training stops after this many epochs without a better dev score."""
     seed: int = 0
-    """Decides the split, the first weights, the order of texts and every dropout."""
-    width: int = 128
-    """Size of a token's vector."""
-    blocks: int = 1
-    """Self-attention blocks; 0 pools the embeddings themselves."""
-    heads: int = 4
-    """Heads of a block's self-attention."""
-    hidden: int = 256
-    """Width of a block's feed-forward layer."""
-    context_gradients: bool = False
-    """Whether a token's vector is learnt from how other tokens are taken beside it, too."""
-    dropout: float = 0.2
-    """Share of activations set to 0 in an update."""
+    """Random seed of the dev split, the initial weights, the batches and the dropout."""
     token_dropout: float = 0.1
-    """Share of a text's tokens left out in an update, so that no word alone is relied on."""
+    """Share of the tokens of a text that are left out in an update (word dropout)."""
     rare_dropout: float = 3.0
-    """A token is left out more often the rarer it is: half of the time if seen that often."""
+    """Rare tokens are left out more often: half of the time at this frequency."""
     learning_rate: float = 3e-3
-    """The highest, reached after the warm-up; from there it falls to 0 in a straight line."""
+    """Peak learning rate, reached after the warm-up. It then falls linearly to 0."""
     embedding_rate: float = 0.3
-    """Learning rate of the embedding table, as a multiple of the others'."""
+    """Learning rate of the embedding table, as a multiple of `learning_rate`."""
     attention_guidance: float = 0.03
-    """Weight of the loss that draws attention to the tokens that speak for the right label."""
+    """Weight of the loss that moves attention to tokens which support the label."""
     distillation_weight: float = 1.0
-    """Weight of the loss that draws a token in its context to what a teacher makes of it."""
+    """Weight of the token-level distillation loss."""
     warmup: float = 0.1
-    """Share of all updates over which the learning rate rises."""
+    """Share of all updates in which the learning rate rises linearly."""
     weight_decay: float = 0.05
-    """Of matrices; embeddings, biases and norms have none."""
+    """Weight decay of matrices. Embeddings, biases and norms have none."""
     label_smoothing: float = 0.05
-    """Share of the target that is spread over all labels."""
+    """Share of the target probability that is spread over all labels."""
     max_gradient_norm: float = 1.0
-    """Norm at which a gradient is cut."""
+    """Gradients with a larger norm are clipped."""
     class_weight_ratio: float = 3.0
-    """From this ratio of the largest to the smallest class, rare classes weigh more."""
+    """Classes are weighted if the largest has at least this many times the rows of the smallest."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that do not fit together."""
+        """Check that the sizes fit together."""
         if self.width % self.heads:
             raise DataError(
-                f"--width {self.width} is not a multiple of --heads {self.heads}; make it one"
+                f"--width {self.width} is not a multiple of --heads {self.heads}; change one of "
+                "them"
             )
 
     def network(self, vocabulary: int, classes: int, token_targets: int = 0) -> NetworkConfig:
-        """The network for a tokenizer that learned `vocabulary` tokens, see `NetworkConfig`."""
-        shared = {f.name for f in fields(self)} & {f.name for f in fields(NetworkConfig)}
-        sizes = {name: getattr(self, name) for name in shared}
-        sizes |= {"vocabulary": vocabulary, "classes": classes, "token_targets": token_targets}
-        return NetworkConfig(**sizes)
+        """Return the sizes of the network.
+
+        Args:
+            vocabulary: number of ids of the tokenizer.
+            classes: number of labels.
+            token_targets: see `NetworkConfig`.
+        """
+        sizes = {field.name: getattr(self, field.name) for field in fields(NetworkSizes)}
+        return NetworkConfig(
+            **sizes, vocabulary=vocabulary, classes=classes, token_targets=token_targets
+        )
 
 
 def vocabulary_size(texts: Sequence[str]) -> int:
-    """One token for each hundred characters of training text, up to 16,000.
+    """Return the number of tokens to learn: one per 100 characters of training text, up to 16,000.
 
-    A token that the text shows only a few times has a vector that nobody taught. Of little text,
-    though, most words are seen a few times only: there it is one for twenty characters, from 1,000
-    to 5,000.
+    The vector of a token that occurs only a few times stays random. But in little text most words
+    are rare: there it is one token per 20 characters, between 1,000 and 5,000.
     """
     characters = sum(map(len, texts))
     return min(MAX_VOCABULARY, max(1000, min(5000, characters // 20), characters // 100))
 
 
-def dev_fraction(rows: int) -> float:
-    """Share to set aside: a tenth, or 200 rows but at most a fifth; never over 10,000 rows."""
-    return min(max(0.1, min(0.2, 200 / rows)), 10_000 / rows)
-
-
 def derive_config(
-    lengths: Sequence[int], classes: int, *, more: int = 0, taught: bool = False, **chosen: Any
+    lengths: Sequence[int],
+    classes: int,
+    *,
+    pseudo_labelled: int = 0,
+    distilled: bool = False,
+    overrides: Mapping[str, Any] | None = None,
 ) -> TrainConfig:
-    """The configuration for a training set.
+    """Return the configuration for a training set.
 
-    A batch grows with the data, 8 to 128 texts. Epochs are as many as give 4,000 updates and 40
-    more a class, from 3 to 40. A teacher's text takes twice as many, its labels need no smoothing,
-    and no words are left out, as there is text enough. Of 100 texts 99 are read whole, up to 512
-    tokens. Up to 50,000 rows a token's vector is learnt from what it hands on alone.
+    The batch size grows with the data from 8 to 128 texts. The number of epochs gives 4,000 updates
+    plus 40 per class, between 3 and 40 epochs. `max_tokens` covers 99 % of the texts, up to 512
+    tokens. With a teacher there are twice as many updates, no label smoothing and no word dropout,
+    because its soft labels and additional texts already regularise.
 
     Args:
-        lengths: tokens of each labelled text.
-        classes: how many labels there are.
-        more: texts beside these, which only a teacher labels.
-        taught: whether a teacher labels the texts.
-        chosen: fields of `TrainConfig` that the person named; None is no choice.
+        lengths: number of tokens of each labelled text.
+        classes: number of labels.
+        pseudo_labelled: number of additional texts, which only the teacher labels.
+        distilled: whether a teacher labels the texts.
+        overrides: values of `TrainConfig` fields to use instead; None counts as not given.
     """
-    chosen = {name: value for name, value in chosen.items() if value is not None}
-    rows = len(lengths) + more
-    batch = chosen.get("batch") or next(size for size, most in _BATCHES if rows <= most)
-    updates = math.ceil(rows / batch)
-    wanted = (4000 + 40 * classes) * (2 if taught else 1)
-    epochs = chosen.get("epochs") or min(40, max(3, math.ceil(wanted / updates)))
-    longest = math.ceil(np.percentile(np.asarray(lengths), 99) / 16) * 16
-    settled = {
-        "max_tokens": min(MAX_TEXT_TOKENS, max(32, longest)),
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    texts = len(lengths) + pseudo_labelled
+    batch = given.get("batch") or next(size for size, limit in BATCH_SIZES if texts <= limit)
+    updates_per_epoch = math.ceil(texts / batch)
+    updates = (4000 + 40 * classes) * (2 if distilled else 1)
+    epochs = given.get("epochs") or min(40, max(3, math.ceil(updates / updates_per_epoch)))
+    covering = math.ceil(np.percentile(np.asarray(lengths), 99) / 16) * 16
+    derived = {
+        "max_tokens": min(MAX_TEXT_TOKENS, max(32, covering)),
         "epochs": epochs,
         "batch": batch,
         "patience": max(3, epochs // 4),
-        "context_gradients": rows >= LARGE_TRAINING_SET,
+        "context_gradients": texts >= LARGE_TRAINING_SET,
     }
-    if taught:
-        settled |= {"label_smoothing": 0.0, "token_dropout": 0.0, "rare_dropout": 0.0}
-    return TrainConfig(**settled | chosen)
-
-
-_BATCHES = ((8, 1_000), (16, 4_000), (32, 20_000), (64, 200_000), (128, math.inf))
-"""Texts a batch, up to so many rows."""
+    if distilled:
+        derived |= {"label_smoothing": 0.0, "token_dropout": 0.0, "rare_dropout": 0.0}
+    return TrainConfig(**derived | given)
 
 
 def class_weights(counts: Sequence[int], class_weight_ratio: float) -> list[float] | None:
-    """What a row of each class weighs in the loss; None where the classes are balanced.
+    """Return the loss weight of each class; None if the classes are balanced.
 
-    w_c = sqrt(mean count / count_c), scaled so that the mean over rows is 1. The square root is the
-    middle between no weights and equal classes: rare labels are learnt, frequent ones not drowned.
+    w_c = sqrt(mean count / count_c), scaled to a mean of 1 over the rows. The square root is a
+    compromise between no weights and weights that give each class the same total.
+
+    Args:
+        counts: rows of each class.
+        class_weight_ratio: see `TrainConfig`.
     """
     if max(counts) < class_weight_ratio * min(counts):
         return None

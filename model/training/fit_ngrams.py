@@ -1,4 +1,4 @@
-"""Fit the linear half: logistic regression on n-grams and what tokens are known to mean."""
+"""Fit the n-gram model: logistic regression on n-gram counts and pretrained token vectors."""
 
 import math
 import warnings
@@ -28,203 +28,212 @@ from heed.model.training.ngram_features import (
 from heed.model.training.trainer import predict_logits
 
 INVERSE_REGULARISATION = (0.1, 1.0, 10.0, 100.0)
-"""Inverse strengths of the regularisation, tried in this order until dev gets worse."""
+"""Values of C, tried in this order until the dev loss rises."""
 NGRAM_ORDERS = (2, 3)
-"""Tokens of the longest n-gram, of which dev chooses; equal ones leave the shorter."""
+"""N-gram orders to try. The lowest dev loss decides; on a tie the lower order is used."""
 WEIGHT_POWERS = (0.0, 0.25)
-"""How much what tells of the label is worth more, see `feature_weights`, of which dev chooses."""
+"""Powers of `feature_weights` to try. The lowest dev loss decides."""
 MIN_LENGTH_RATIO = 4
-"""From which on long texts may have a bag of their own: the tokens that a tenth of the rows exceed,
-over those that a tenth do not reach."""
+"""Long texts may get a table of their own if the 90th percentile of the lengths is at least this
+many times the 10th."""
 MAX_ITERATIONS = 100
-"""Most steps down to the least loss."""
+"""Maximum number of steps of a regression."""
 MAX_TOKENS = 8_000_000
-"""To fit to, which is what takes the memory, over a gigabyte; of more text a part is drawn."""
+"""Maximum number of tokens to fit to: more than a gigabyte of memory. Larger data is sampled."""
 MAX_TERMS = 32_000_000
-"""Tokens times labels, which is what takes the time."""
+"""Maximum of tokens times labels, which bounds the time."""
 MAX_LABELS = 2_000
-"""Up to which there is a linear half. Of more, its table holds too few rows to tell them apart, and
-a regression of a row of each takes gigabytes."""
+"""With more labels there is no n-gram model: its table has too few rows to separate them, and the
+regression takes gigabytes."""
 MAX_PRODUCTS = 256_000_000
-"""Rows times labels times numbers of a known vector, of which the first tell most: of time."""
-MAX_KNOWN = 32_000_000
-"""Rows times such numbers: of memory, 40 bytes each."""
+"""Maximum of rows times labels times dimensions of the token vectors, which bounds the time."""
+MAX_VECTOR_NUMBERS = 32_000_000
+"""Maximum of rows times dimensions of the token vectors: 40 bytes of memory each."""
 MANY_ROWS_PER_LABEL = 2_000
-"""Rows of a class, on average."""
+"""From this many rows per label on, the pretrained vectors get a smaller scale."""
 
 
 def prior_scale(rows: int, classes: int) -> float:
-    """Root mean square of what is known of a text, beside 1 or so of what stands in it.
+    """Return the scale of the pretrained vectors relative to the n-gram counts.
 
-    The more, the sooner it is learnt from. Many rows tell of words themselves, and then the network
-    knows the same as well.
+    A larger scale makes the regression rely on the vectors more. With many rows, the counts alone
+    are reliable, and the attention network learns from the vectors as well.
     """
     return 4.0 if rows < MANY_ROWS_PER_LABEL * classes else 1.0
 
 
 def fit_ngrams(
-    sizes: NgramConfig,
+    config: NgramConfig,
     data: Dataset,
     dev: Dataset,
-    table: Tensor | None = None,
+    initial_embeddings: Tensor | None = None,
     weights: Sequence[float] | None = None,
     seed: int = 0,
 ) -> NgramModel:
-    """Fit each class's score of a text of n tokens,
+    """Fit the n-gram model. The logit of class c for a text of n tokens is
 
         b_c + (1 / sqrt(n)) sum_t (u_t beta[t, c] + u_p gamma[p, c] + v_t . w_c)
 
-    Here p is the pair that ends at t, and the triple, too, where dev likes that better (`NGRAM_ORDERS`),
-    if it has a row (`NgramIndex`); u is what a token, or a pair, is worth beforehand (`feature_weights`),
-    of two kinds as dev likes better (`WEIGHT_POWERS`), and v_t, where vectors are given, known, so that
-    tokens that the rows do not show say something, too; a token that has no row says nothing.
+    p is the pair that ends at token t, and with order 3 the triple as well, if it has a row (see
+    `NgramIndex`). u is the weight of a token or n-gram (`feature_weights`). v_t is the pretrained
+    vector of the token, if there is one: it gives weights to tokens that the training rows do not
+    contain. A token without a row has weight 0. The dev loss decides the order, the power of the
+    feature weights and the regularisation.
 
-    Where lengths differ by `MIN_LENGTH_RATIO`, texts longer than the geometric middle of the tenth and the
-    ninetieth of a hundred have a bag fitted to them alone, if dev likes two better than one, see
-    `NgramModel`. Then neither has a b_c, as the logit has one for texts of all lengths, and the dev
-    rows that a bag is for choose for it.
+    If the lengths of the texts differ by `MIN_LENGTH_RATIO`, a second table is fitted to the long
+    texts only: those longer than the geometric mean of the 10th and 90th percentile. Two tables are
+    used if they have a lower dev loss than one. Their regressions have no bias, because the logit
+    has one bias for texts of all lengths, and each is chosen on the dev texts of its lengths.
 
     Args:
-        sizes: of what is made, less lengths and longest n-gram.
+        config: sizes of the model; `lengths` and `order` are chosen here.
         data: rows to fit.
-        dev: rows that choose the regularisation, the longest n-gram and one bag or two, by
-            cross-entropy.
-        table: (V, D) what the tokens mean by themselves, principal components in order; None:
-            nothing is known of them.
-        weights: what a row of each class weighs; None: all alike.
-        seed: decides which rows are taken where there are too many.
+        dev: rows that decide.
+        initial_embeddings: (V, D) pretrained token vectors, principal components first; None: none.
+        weights: loss weight of each class; None: equal weights.
+        seed: random seed for sampling rows if there are too many.
     """
-    belief = prior_scale(len(data), sizes.classes)
-    data = subsample(data, min(MAX_TOKENS, MAX_TERMS // sizes.classes), seed)
-    known = np.zeros((sizes.vocabulary, 0), dtype=np.float32)
-    if table is not None:
-        most = max(1, min(MAX_PRODUCTS // sizes.classes, MAX_KNOWN) // len(data))
-        known = table[:, :most].numpy()
-    tried = [
-        _fit_bag(
-            NgramIndex.of(data, replace(sizes, longest=longest)), data, dev, known, belief, weights
-        )
-        for longest in NGRAM_ORDERS
+    scale = prior_scale(len(data), config.classes)
+    data = subsample(data, min(MAX_TOKENS, MAX_TERMS // config.classes), seed)
+    vectors = np.zeros((config.vocabulary, 0), dtype=np.float32)
+    if initial_embeddings is not None:
+        numbers = min(MAX_PRODUCTS // config.classes, MAX_VECTOR_NUMBERS)
+        vectors = initial_embeddings[:, : max(1, numbers // len(data))].numpy()
+
+    def fit(index: NgramIndex, rows: Dataset, judge: Dataset, *, bias: bool = True) -> _Table:
+        return _fit_table(index, rows, judge, vectors, scale, weights, with_bias=bias)
+
+    tables = [
+        fit(NgramIndex.build(data, replace(config, order=order)), data, dev)
+        for order in NGRAM_ORDERS
     ]
-    best = min(tried, key=attrgetter("loss"))
-    one = _quantise(best.rows, [best])
-    least, long = np.percentile(data.lengths, (10, 90)).round().tolist()
-    short = round(math.sqrt(least * long))
-    of_long, dev_of_long = (part.take(np.flatnonzero(part.lengths > short)) for part in (data, dev))
-    dev_of_short = dev.take(np.flatnonzero(dev.lengths <= short))
+    best = min(tables, key=attrgetter("loss"))
+    single = _quantise(best.index, [best])
+    low, high = np.percentile(data.lengths, (10, 90)).round().tolist()
+    limit = round(math.sqrt(low * high))
+    long_data, long_dev = (rows.take(np.flatnonzero(rows.lengths > limit)) for rows in (data, dev))
+    short_dev = dev.take(np.flatnonzero(dev.lengths <= limit))
     classes = len(np.unique(data.labels))
     if (
-        long < MIN_LENGTH_RATIO * least
-        or len(np.unique(of_long.labels)) < classes
-        or not (len(dev_of_short) and len(dev_of_long))
+        high < MIN_LENGTH_RATIO * low
+        or len(np.unique(long_data.labels)) < classes
+        or not (len(short_dev) and len(long_dev))
     ):
-        return one
-    both = [
-        _fit_bag(best.rows, part, judges, known, belief, weights, with_bias=False)
-        for part, judges in ((data, dev_of_short), (of_long, dev_of_long))
+        return single
+    by_length = [
+        fit(best.index, data, short_dev, bias=False),
+        fit(best.index, long_data, long_dev, bias=False),
     ]
-    two = _quantise(best.rows, both, (short, long))
-    return min(one, two, key=lambda ngrams: _loss(ngrams, dev))
+    double = _quantise(best.index, by_length, (limit, high))
+    return min(single, double, key=lambda ngrams: _dev_loss(ngrams, dev))
 
 
 @dataclass(frozen=True)
-class _Bag:
-    """A bag before it is rounded."""
+class _Table:
+    """A fitted table before quantisation."""
 
-    rows: NgramIndex
-    scores: Floats  # (V' + K, C), see `Ngrams.table`
+    index: NgramIndex
+    weights: Floats  # (V' + K, C), see `NgramModel.table`
     bias: Floats  # (C,)
     loss: float
-    """What it costs its dev rows."""
+    """Dev loss."""
 
 
-def _loss(ngrams: NgramModel, dev: Dataset) -> float:
+def _dev_loss(ngrams: NgramModel, dev: Dataset) -> float:
     return F.cross_entropy(predict_logits(ngrams, dev), torch.from_numpy(dev.labels)).item()
 
 
-def _fit_bag(
-    rows: NgramIndex,
+def _fit_table(
+    index: NgramIndex,
     data: Dataset,
     dev: Dataset,
-    known: Floats,
-    belief: float,
-    weights: Sequence[float] | None,
+    vectors: Floats,
+    prior: float,
+    class_weights: Sequence[float] | None,
     *,
-    with_bias: bool = True,
-) -> _Bag:
-    sizes = rows.sizes
-    known = np.where((rows.of_tokens == 0)[:, None], 0, known)  # it has no row for it
-    if known.shape[1]:
-        known = belief * known / np.sqrt(np.square(sum_embeddings(data, known)).sum(axis=1).mean())
-    uses = count_features(rows, data)
-    seen = np.unique(uses.indices)
-    uses, of_dev = uses[:, seen], count_features(rows, dev)[:, seen]
-    means, of_dev_means = sum_embeddings(data, known), sum_embeddings(dev, known)
-    loss, fitted, factors = math.inf, None, None
+    with_bias: bool,
+) -> _Table:
+    config = index.config
+    vectors = np.where((index.token_rows == 0)[:, None], 0, vectors)  # no row for their weight
+    if vectors.shape[1]:
+        sums = sum_embeddings(data, vectors)
+        vectors = prior * vectors / np.sqrt(np.square(sums).sum(axis=1).mean())
+    counts = count_features(index, data)
+    seen = np.unique(counts.indices)
+    counts, dev_counts = counts[:, seen], count_features(index, dev)[:, seen]
+    sums, dev_sums = sum_embeddings(data, vectors), sum_embeddings(dev, vectors)
+    loss, regression, factors = math.inf, None, None
     for power in WEIGHT_POWERS:
-        tried = sp.diags(feature_weights(uses, data.labels, power))
-        fitted_to, judges = (
-            sp.hstack([part @ tried, known_part]).tocsr()
-            for part, known_part in ((uses, means), (of_dev, of_dev_means))
+        weighting = sp.diags(feature_weights(counts, data.labels, power))
+        features, dev_features = (
+            sp.hstack([part @ weighting, part_sums]).tocsr()
+            for part, part_sums in ((counts, sums), (dev_counts, dev_sums))
         )
-        cost, found = _fit(fitted_to, data.labels, judges, dev.labels, weights, with_bias)
-        if cost < loss:
-            loss, fitted, factors = cost, found, tried
-    assert fitted is not None
-    coefficients, bias = fitted.coef_, np.broadcast_to(fitted.intercept_, len(fitted.coef_))
-    if len(coefficients) == 1:  # of two classes it has the second's alone
+        new_loss, fitted = _fit_regression(
+            features, data.labels, dev_features, dev.labels, class_weights, with_bias
+        )
+        if new_loss < loss:
+            loss, regression, factors = new_loss, fitted, weighting
+    assert regression is not None
+    coefficients = regression.coef_
+    bias = np.broadcast_to(regression.intercept_, len(coefficients))
+    if len(coefficients) == 1:  # for two classes scikit-learn has those of the second only
         coefficients = np.vstack([-coefficients, coefficients]) / 2
         bias = np.append(-bias, bias) / 2
-    own, shared = np.split(coefficients, [len(seen)], axis=1)
-    scores = np.zeros((sizes.tokens + sizes.places, sizes.classes), dtype=np.float32)
-    scores[np.ix_(seen, fitted.classes_)] = factors @ own.T
-    scores[: sizes.tokens, fitted.classes_] += known[rows.tokens] @ shared.T
-    biases = np.full(sizes.classes, bias.min())  # of a class that no row was drawn of
-    biases[fitted.classes_] = bias
-    # What all classes have alike tells nothing.
-    return _Bag(rows, scores - scores.mean(axis=1, keepdims=True), biases - biases.mean(), loss)
+    of_counts, of_vectors = np.split(coefficients, [len(seen)], axis=1)
+    weights = np.zeros((config.tokens + config.buckets, config.classes), dtype=np.float32)
+    weights[np.ix_(seen, regression.classes_)] = factors @ of_counts.T
+    weights[: config.tokens, regression.classes_] += vectors[index.tokens] @ of_vectors.T
+    biases = np.full(config.classes, bias.min())  # for classes without a sampled row
+    biases[regression.classes_] = bias
+    # Centred over the classes, which changes no probability.
+    centred = weights - weights.mean(axis=1, keepdims=True)
+    return _Table(index, centred, biases - biases.mean(), loss)
 
 
-def _fit(
+def _fit_regression(
     rows: sp.csr_matrix,
     labels: NDArray[np.int64],
     dev: sp.csr_matrix,
-    truth: NDArray[np.int64],
-    weights: Sequence[float] | None,
+    dev_labels: NDArray[np.int64],
+    class_weights: Sequence[float] | None,
     with_bias: bool,
 ) -> tuple[float, Any]:
-    """The regression whose strength dev likes best, looked for from the strongest on; its loss."""
+    """Return the lowest dev loss and its regression, over the regularisation strength C."""
     best, best_loss = None, math.inf
-    by_class = None if weights is None else {c: weights[c] for c in np.unique(labels).tolist()}
+    weight_of = None
+    if class_weights is not None:
+        weight_of = {label: class_weights[label] for label in np.unique(labels).tolist()}
     for strength in INVERSE_REGULARISATION:
-        fitted = LogisticRegression(
-            C=strength, max_iter=MAX_ITERATIONS, class_weight=by_class, fit_intercept=with_bias
+        regression = LogisticRegression(
+            C=strength, max_iter=MAX_ITERATIONS, class_weight=weight_of, fit_intercept=with_bias
         )
-        # Of steps that were too few, and of many labels: dev asks whether it is good, not why.
+        # Warnings about convergence and many classes do not matter: the dev loss decides.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            found = fitted.fit(rows, labels).predict_proba(dev)
-        right = found[truth[:, None] == fitted.classes_]  # of a class without rows: none
-        loss = float(-np.log(right.clip(min=1e-12)).sum())
+            probabilities = regression.fit(rows, labels).predict_proba(dev)
+        # A class without rows has no column, and so no probability here.
+        of_label = probabilities[dev_labels[:, None] == regression.classes_]
+        loss = float(-np.log(of_label.clip(min=1e-12)).sum())
         if loss >= best_loss:
             break
-        best, best_loss = fitted, loss
+        best, best_loss = regression, loss
     return best_loss, best
 
 
 def _quantise(
-    rows: NgramIndex, bags: Sequence[_Bag], lengths: tuple[float, float] | None = None
+    index: NgramIndex, tables: Sequence[_Table], lengths: tuple[float, float] | None = None
 ) -> NgramModel:
-    """One bag, or that of all rows and that of long texts."""
-    scores = np.hstack([bag.scores for bag in bags])
-    scale = np.maximum(np.abs(scores).max(axis=0), 1e-9) / 127
-    ngrams = NgramModel(replace(rows.sizes, lengths=lengths))
+    """Return the n-gram model with one table, or with those for short and for long texts."""
+    weights = np.hstack([table.weights for table in tables])
+    scale = np.maximum(np.abs(weights).max(axis=0), 1e-9) / 127
+    ngrams = NgramModel(replace(index.config, lengths=lengths))
     for tensor, values in (
-        (ngrams.table, np.rint(scores / scale)),
-        (ngrams.tags, rows.owners),
-        (ngrams.rows, rows.of_tokens),
+        (ngrams.table, np.rint(weights / scale)),
+        (ngrams.tags, index.tags),
+        (ngrams.token_rows, index.token_rows),
         (ngrams.scale, scale),
-        (ngrams.bias, bags[0].bias),
+        (ngrams.bias, tables[0].bias),
     ):
         tensor.copy_(torch.from_numpy(values))
     return ngrams

@@ -1,147 +1,169 @@
-"""What a training is, as `job.json` of its checkpoint keeps it and the bundle tells it."""
+"""Everything about a training that its checkpoint records and its bundle reports."""
 
-import datetime
-import hashlib
 import json
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from heed.model.commands.options import TrainingRows, TrainOptions
-from heed.model.data.labelled import LabelledTexts
-from heed.model.errors import DataError
+from pydantic import ConfigDict, TypeAdapter
+
 from heed.model.nn.network import NetworkConfig
-from heed.model.paths import as_utf8
-from heed.model.training.checkpoint import FORMAT
 from heed.model.training.config import TrainConfig
 
-
-def begin_job(
-    order: TrainOptions,
-    config: TrainConfig,
-    sizes: NetworkConfig,
-    labels: list[str],
-    rows: TrainingRows,
-    more: LabelledTexts,
-    source: str | None,
-) -> dict[str, Any]:
-    """What the checkpoint and the bundle tell of a training.
-
-    Args:
-        order: what was asked for.
-        config: the plan.
-        sizes: of the network.
-        labels: in output order.
-        rows: what was read.
-        more: text for the teacher; what was made of other text has row 0.
-        source: whose vectors training starts from, if anybody's.
-    """
-    return {
-        "format": FORMAT,
-        "name": order.bundle_name,
-        "version": order.version or "1.0.0",
-        "labels": labels,
-        "config": asdict(config),
-        "network": asdict(sizes),
-        "encoders": _encoders(order),
-        "training": _training(order, config, rows, more, source),
-        "data": _fingerprint(rows.train, rows.dev, more),
-    }
+STRICT = ConfigDict(extra="forbid", strict=True)
 
 
-def _training(
-    order: TrainOptions,
-    config: TrainConfig,
-    rows: TrainingRows,
-    more: LabelledTexts,
-    source: str | None,
-) -> dict[str, Any]:
-    known: dict[str, Any] = {
-        "data": as_utf8(order.data_name) if order.data_name else order.data_files,
-        "rows": {
-            "train": len(rows.train.texts),
-            "dev": len(rows.dev.texts),
-            "test": len(rows.test.texts) if rows.test else 0,
-        },
-        "notes": rows.notes,
-        "terms": as_utf8(order.terms) if order.terms else None,
-        "seed": config.seed,
-        "epochs": config.epochs,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "command": as_utf8(order.command),
-        "abstaining": None,
-    }
-    if source:
-        known["init_embeddings"] = _short(source)
-    if order.teacher:
-        made = more.rows.count(0)
-        known["teacher"] = {
-            "name": _short(order.teacher),
-            "unlabelled": len(more.texts) - made,
-            "augmented": made,
-        }
-    if order.target_precision is not None or rows.out_of_scope:
-        outside = len(rows.out_of_scope.texts) if rows.out_of_scope else 0
-        known["abstaining"] = {
-            "target_precision": order.target_precision,
-            "out_of_scope": outside,
-        }
-    return known
+@dataclass(frozen=True, kw_only=True)
+class EncoderOptions:
+    """The pretrained encoders as the command line names them. They may not change on resume."""
+
+    __pydantic_config__ = STRICT
+    init_embeddings: str | None
+    teacher: str | None
 
 
-def _short(source: str) -> str:
-    """An encoder's name: that on the hub, or of its folder."""
-    return Path(source).resolve().name if Path(source).is_dir() else source
+@dataclass(frozen=True, kw_only=True)
+class DataDescription:
+    """The data of a training."""
+
+    __pydantic_config__ = STRICT
+    name: str
+    terms: str | None
+    train: int
+    """Number of training rows."""
+    dev: int
+    test: int
+    notes: tuple[str, ...]
+    """See `TrainingRows`."""
+    fingerprint: str
+    """SHA-256 of all training and dev texts with their labels."""
 
 
-def _encoders(order: TrainOptions) -> dict[str, str | None]:
-    return {"init_embeddings": order.init_embeddings, "teacher": order.teacher}
+@dataclass(frozen=True, kw_only=True)
+class TeacherDescription:
+    """The teacher of a distillation."""
+
+    __pydantic_config__ = STRICT
+    name: str
+    unlabelled: int
+    """Number of unlabelled texts that it labelled."""
+    augmented: int
+    """Number of augmented texts that it labelled."""
+    dev_accuracy: float | None = None
+    """None until it is fine-tuned."""
 
 
-def same_encoders(begun: dict[str, Any], order: TrainOptions, path: Path) -> None:
-    """Raise `DataError` where a training goes on with another encoder than it began with."""
-    for key, value in _encoders(order).items():
-        old = begun.get("encoders", {}).get(key)
-        if old != value:
-            option = "--" + key.replace("_", "-")
-            was = f"with {option} {old}" if old else f"without {option}"
-            raise DataError(
-                f"{path}: was begun {was}; give the same, or begin anew with --force and without "
-                "--resume"
-            )
+@dataclass(frozen=True, kw_only=True)
+class TuningResult:
+    """The result of a hyperparameter search."""
+
+    __pydantic_config__ = STRICT
+    minutes: float
+    trials: int
+    changed: dict[str, int | float]
+    """Fields of `TrainConfig` whose best value differs from the derived one."""
+    planned_accuracy: float
+    """Dev accuracy with the derived configuration."""
+    accuracy: float
+    """Dev accuracy with the best configuration."""
 
 
-def _fingerprint(*parts: LabelledTexts) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        for text, label in zip(part.texts, part.labels, strict=True):
-            digest.update(json.dumps([text, label]).encode())
-    return digest.hexdigest()
+@dataclass(frozen=True, kw_only=True)
+class ThresholdRequest:
+    """What the confidence threshold is chosen by."""
+
+    __pydantic_config__ = STRICT
+    target_precision: float | None
+    out_of_scope: int
+    """Number of out-of-scope texts."""
 
 
-def same_job(
-    old: dict[str, Any], new: dict[str, Any], order: TrainOptions, path: Path
-) -> dict[str, Any]:
-    """The job that was begun, if what is asked for now is the same.
+@dataclass(frozen=True, kw_only=True)
+class TrainingMetadata:
+    """What a training is: enough to resume it, and to describe it in the bundle."""
 
-    What does not change what is learnt may be another now: names and terms where they are given,
-    the test rows, and the threshold, which is chosen at the end.
-    """
-    if old["data"] != new["data"] or old["labels"] != new["labels"]:
-        raise DataError(
-            f"{path}: was begun with other rows, or by an older Heed that set others aside for "
-            "dev; give the same data, or begin anew with --force and without --resume"
+    __pydantic_config__ = STRICT
+    name: str
+    """Name of the bundle."""
+    version: str
+    """Version of the bundle."""
+    labels: tuple[str, ...]
+    """In the order of the network's outputs."""
+    config: TrainConfig
+    """As derived from data and options, before a search."""
+    network: NetworkConfig
+    """As trained, after a search."""
+    encoders: EncoderOptions
+    data: DataDescription
+    date: str
+    """ISO date of the start."""
+    command: str
+    """As typed."""
+    initial_embeddings: str | None
+    """Name of the encoder whose token vectors initialize the embeddings; None: random vectors."""
+    teacher: TeacherDescription | None
+    threshold: ThresholdRequest | None
+    """None: no confidence threshold was requested."""
+    tuning: TuningResult | None = None
+
+    @property
+    def tuned_config(self) -> TrainConfig:
+        """The configuration that training uses: with the result of the search."""
+        changes: dict[str, Any] = dict(self.tuning.changed) if self.tuning else {}
+        return replace(self.config, **changes)
+
+    def with_teacher_accuracy(self, accuracy: float, token_targets: int) -> "TrainingMetadata":
+        """Return the metadata after the teacher was fine-tuned.
+
+        Args:
+            accuracy: of the teacher on dev.
+            token_targets: size of a token-level target.
+        """
+        assert self.teacher is not None
+        return replace(
+            self,
+            teacher=replace(self.teacher, dev_accuracy=accuracy),
+            network=replace(self.network, token_targets=token_targets),
         )
-    for key, value in new["config"].items():
-        if old["config"].get(key) != value:
-            option = "--" + key.replace("_", "-")
-            raise DataError(
-                f"{path}: was begun with {option} {old['config'].get(key)}, not {value}; give the "
-                "same options, or begin anew with --force and without --resume"
-            )
-    names = {"name": order.name, "version": order.version}
-    told = {"data": order.data_name, "terms": order.terms}
-    given = [key for key, value in told.items() if value is not None]
-    keys = ("rows", "notes", "abstaining", *given)
-    training = old["training"] | {key: new["training"][key] for key in keys}
-    return old | {k: v for k, v in names.items() if v is not None} | {"training": training}
+
+    def with_tuning(self, tuning: TuningResult) -> "TrainingMetadata":
+        """Return the metadata after a search."""
+        tuned = replace(self, tuning=tuning)
+        old = self.network
+        network = tuned.tuned_config.network(old.vocabulary, old.classes, old.token_targets)
+        return replace(tuned, network=network)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the metadata as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> "TrainingMetadata":
+        """Return the metadata that `to_dict` converted.
+
+        Raises:
+            ValueError: a key is missing or unknown, or a value has the wrong type.
+        """
+        # JSON mode accepts a list for a tuple and an object for a dataclass, and is strict else.
+        return TypeAdapter(cls).validate_json(json.dumps(tree))
+
+    def report(self) -> dict[str, Any]:
+        """Return the `training` section of the bundle's config.json, without measured values."""
+        section: dict[str, Any] = {
+            "data": self.data.name,
+            "rows": {"train": self.data.train, "dev": self.data.dev, "test": self.data.test},
+            "notes": list(self.data.notes),
+            "terms": self.data.terms,
+            "seed": self.config.seed,
+            "epochs": self.config.epochs,
+            "date": self.date,
+            "command": self.command,
+            "abstaining": asdict(self.threshold) if self.threshold else None,
+        }
+        if self.initial_embeddings:
+            section["init_embeddings"] = self.initial_embeddings
+        if self.teacher:
+            section["teacher"] = asdict(self.teacher)
+        if self.tuning:
+            section["tuned"] = asdict(self.tuning)
+        return section

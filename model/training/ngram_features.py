@@ -1,4 +1,4 @@
-"""From texts to the sparse matrices that the linear half is fitted to."""
+"""Count n-grams: the sparse feature matrices that the n-gram model is fitted to."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,150 +12,163 @@ from heed.model.training.dataset import Dataset
 
 Floats = NDArray[np.float32]
 MIN_TEXTS = 3
-"""That must have an n-gram of several tokens; of what is rarer nobody knows what it tells."""
+"""Number of texts that a pair or triple must occur in. Rarer ones are no evidence."""
 NO_OWNER = 255
-"""Instead of a tag, which is less: a row that no n-gram owns."""
+"""Tag of a bucket without an owner. Real tags are smaller than `TAGS`."""
 
 
-def subsample(data: Dataset, most: int, seed: int) -> Dataset:
-    """Rows drawn at random: one of each class, and more until they have `most` tokens."""
-    if len(data.ids) <= most:
+def subsample(data: Dataset, max_tokens: int, seed: int) -> Dataset:
+    """Return random texts with at most `max_tokens` tokens in total, at least one per class."""
+    if len(data.ids) <= max_tokens:
         return data
     order = np.random.default_rng(seed).permutation(len(data))
     _, first = np.unique(data.labels[order], return_index=True)
     order = np.concatenate([order[first], np.delete(order, first)])
-    rows = np.searchsorted(np.cumsum(data.lengths[order]), most, side="right")
-    return data.take(order[: max(rows, len(first))])
+    count = np.searchsorted(np.cumsum(data.lengths[order]), max_tokens, side="right")
+    return data.take(order[: max(count, len(first))])
 
 
 @dataclass(frozen=True)
 class NgramIndex:
-    """Who has a row of the table of `Ngrams`."""
+    """The tokens and n-grams that have a row in the table of an n-gram model."""
 
-    sizes: NgramConfig
+    config: NgramConfig
     tokens: NDArray[np.int64]
-    """Ids in the order of their rows, padding first: (V',)."""
-    owners: NDArray[np.uint8]
-    """The tag of the n-gram that owns each of the other rows, or `NO_OWNER`: (K,)."""
+    """(V',) ids in the order of their rows, padding first."""
+    tags: NDArray[np.uint8]
+    """(K,) tag of the n-gram that owns each bucket, or `NO_OWNER`."""
 
     @classmethod
-    def of(cls, data: Dataset, sizes: NgramConfig) -> Self:
-        """The tokens that are used most, and of all n-grams of one place the one that tells most.
+    def build(cls, data: Dataset, config: NgramConfig) -> Self:
+        """Return the index with the most frequent tokens and the most informative n-grams.
 
-        How much it tells of the label is n_f D_f, see `label_divergence`: half of the statistic of a
-        likelihood ratio test (Dunning 1993).
+        A bucket belongs to the n-gram with the largest n_f D_f, see `label_divergence`: half of the
+        statistic of a likelihood ratio test (Dunning 1993).
         """
-        uses = np.bincount(data.ids, minlength=sizes.vocabulary)
-        uses[0] = uses.max() + 1
-        tokens = np.sort(np.argsort(-uses, kind="stable")[: sizes.tokens])
-        keys = _keys(data, sizes.longest)
-        found, times = np.unique(keys, return_counts=True)
-        found = found[times >= MIN_TEXTS]
-        owners = np.full(sizes.places, NO_OWNER, dtype=np.uint8)
-        if len(found):
-            columns = np.searchsorted(found, keys).clip(max=len(found) - 1)
+        frequencies = np.bincount(data.ids, minlength=config.vocabulary)
+        frequencies[0] = frequencies.max() + 1
+        tokens = np.sort(np.argsort(-frequencies, kind="stable")[: config.tokens])
+        keys = _ngram_keys(data, config.order)
+        distinct, counts = np.unique(keys, return_counts=True)
+        distinct = distinct[counts >= MIN_TEXTS]
+        tags = np.full(config.buckets, NO_OWNER, dtype=np.uint8)
+        if len(distinct):
+            columns = np.searchsorted(distinct, keys).clip(max=len(distinct) - 1)
             texts, divergence = label_divergence(
-                _uses(data, columns, found[columns] == keys, len(found)), data.labels
+                _count_matrix(data, columns, distinct[columns] == keys, len(distinct)), data.labels
             )
-            enough = texts >= MIN_TEXTS
-            best_last = found[enough][np.argsort((texts * divergence)[enough], kind="stable")]
-            owners[bucket_index(best_last, sizes.places)] = best_last % TAGS
-            owners[bucket_index(0, sizes.places)] = NO_OWNER
-        return cls(sizes, tokens, owners)
+            frequent = texts >= MIN_TEXTS
+            # The last assignment to a bucket wins, so the most informative n-gram comes last.
+            ascending = distinct[frequent][
+                np.argsort((texts * divergence)[frequent], kind="stable")
+            ]
+            tags[bucket_index(ascending, config.buckets)] = ascending % TAGS
+            tags[bucket_index(0, config.buckets)] = NO_OWNER
+        return cls(config, tokens, tags)
 
     @property
-    def of_tokens(self) -> NDArray[np.int64]:
-        """The row of each token, (V,); of one that has none, 0, that of padding."""
-        rows = np.zeros(self.sizes.vocabulary, dtype=np.int64)
+    def token_rows(self) -> NDArray[np.int64]:
+        """(V,) row of each token; 0, the row of padding, if it has none."""
+        rows = np.zeros(self.config.vocabulary, dtype=np.int64)
         rows[self.tokens] = np.arange(len(self.tokens))
         return rows
 
 
-def count_features(rows: NgramIndex, data: Dataset) -> sp.csr_matrix:
-    """How often who has a row stands in each text, over sqrt(n): (N, V' + K)."""
-    keys = _keys(data, rows.sizes.longest)
-    places = bucket_index(keys, rows.sizes.places)
-    places[rows.owners[places] != keys % TAGS] = 0
-    columns = np.concatenate([places, rows.of_tokens[data.ids][:, None]], axis=1)
-    stands = columns != 0
-    width = len(rows.tokens) + rows.sizes.places
+def count_features(index: NgramIndex, data: Dataset) -> sp.csr_matrix:
+    """Return the frequency of each token and n-gram in each text over sqrt(n): (N, V' + K)."""
+    keys = _ngram_keys(data, index.config.order)
+    buckets = bucket_index(keys, index.config.buckets)
+    buckets[index.tags[buckets] != keys % TAGS] = 0
+    columns = np.concatenate([buckets, index.token_rows[data.ids][:, None]], axis=1)
+    counted = columns != 0
+    width = len(index.tokens) + index.config.buckets
     columns %= width
-    return _uses(data, columns, stands, width)
+    return _count_matrix(data, columns, counted, width)
 
 
-def _keys(data: Dataset, longest: int) -> NDArray[np.int64]:
-    """Of the pair, and the triple, that end at each token: (tokens, longest - 1)."""
+def _ngram_keys(data: Dataset, order: int) -> NDArray[np.int64]:
+    """Return the keys of the pair, and the triple, that end at each token: (tokens, order - 1)."""
     ids = data.ids.astype(np.int64)
-    before = _shifted(ids, data)
-    keys = [ngram_key(before, ids)]
-    if longest > 2:
-        keys.append(ngram_key(before, ids, _shifted(before, data)))
+    previous = _shift(ids, data)
+    keys = [ngram_key(previous, ids)]
+    if order > 2:
+        keys.append(ngram_key(previous, ids, _shift(previous, data)))
     return np.stack(keys, axis=1)
 
 
-def _uses(
+def _count_matrix(
     data: Dataset, columns: NDArray[np.int64], counted: NDArray[np.bool_], width: int
 ) -> sp.csr_matrix:
-    """How often each text has each column, over sqrt(n), of those places (tokens, F) that count."""
-    share = np.repeat(data.lengths**-0.5, data.lengths).astype(np.float32)
-    values = np.broadcast_to(share[:, None], columns.shape)[counted]
+    """Return how often each column occurs in each text over sqrt(n), (N, width).
+
+    Args:
+        data: the texts.
+        columns: (tokens, F) column of each feature at each token.
+        counted: (tokens, F) which of them count.
+        width: number of columns.
+    """
+    value = np.repeat(data.lengths**-0.5, data.lengths).astype(np.float32)
+    values = np.broadcast_to(value[:, None], columns.shape)[counted]
     ends = np.cumsum(counted.sum(axis=1))
     starts = np.append(0, ends)[data.starts]
-    found = sp.csr_matrix((values, columns[counted], starts), shape=(len(data), width))
-    found.sum_duplicates()
-    return found
+    matrix = sp.csr_matrix((values, columns[counted], starts), shape=(len(data), width))
+    matrix.sum_duplicates()
+    return matrix
 
 
-def _shifted(ids: NDArray[np.int64], data: Dataset) -> NDArray[np.int64]:
-    """What stands one place before, 0 where a text begins."""
-    before = np.roll(ids, 1)
-    before[data.starts[:-1]] = 0
-    return before
+def _shift(ids: NDArray[np.int64], data: Dataset) -> NDArray[np.int64]:
+    """Return the value at the previous token of the same text; 0 at the first token."""
+    previous = np.roll(ids, 1)
+    previous[data.starts[:-1]] = 0
+    return previous
 
 
-def feature_weights(uses: sp.csr_matrix, labels: NDArray[np.int64], power: float) -> Floats:
-    """What each column of uses (N, F) is multiplied by, so that what tells more is learnt sooner.
+def feature_weights(counts: sp.csr_matrix, labels: NDArray[np.int64], power: float) -> Floats:
+    """Return the weight of each feature of counts (N, F). Informative features weigh more.
 
-    idf_f D_f^power, see `label_divergence`, times a number by which rows have the mean square that they have
-    with idf alone. idf_f = log((1 + N) / (1 + n_f)) + 1.
+    w_f = idf_f D_f^power, see `label_divergence`, with idf_f = log((1 + N) / (1 + n_f)) + 1. The
+    weights are scaled so that the rows have the same mean square as with idf alone.
     """
-    texts, divergence = label_divergence(uses, labels)
-    idf = np.log((1 + uses.shape[0]) / (1 + texts)) + 1
-    found = idf * divergence**power
-    squares = uses.power(2).sum(axis=0).A1
-    scaled: Floats = (found * np.sqrt(squares @ idf**2 / (squares @ found**2))).astype(np.float32)
+    texts, divergence = label_divergence(counts, labels)
+    idf = np.log((1 + counts.shape[0]) / (1 + texts)) + 1
+    weights = idf * divergence**power
+    squares = counts.power(2).sum(axis=0).A1
+    scale = np.sqrt(squares @ idf**2 / (squares @ weights**2))
+    scaled: Floats = (weights * scale).astype(np.float32)
     return scaled
 
 
 def label_divergence(
-    uses: sp.csr_matrix, labels: NDArray[np.int64]
+    counts: sp.csr_matrix, labels: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """In how many texts each column of uses (N, F) stands, n_f, and what it tells of them, D_f.
+    """Return n_f, the number of texts with each feature of counts (N, F), and D_f.
 
-    D_f, the Kullback-Leibler divergence of the labels of these texts from those of all, is how much
-    it tells of the label (supervised term weighting, Debole and Sebastiani 2003; of two classes
-    near the square of the log-count ratio of Wang and Manning 2012). To the n_f one text is added
-    for each class, else rare ones would seem to tell most.
+    D_f is the Kullback-Leibler divergence of the labels of these texts from the labels of all texts
+    (supervised term weighting, Debole and Sebastiani 2003; for two classes close to the square of
+    the log-count ratio of Wang and Manning 2012). One text per class is added to the n_f, or rare
+    features would seem the most informative.
     """
-    rows, features = uses.shape
+    rows, features = counts.shape
     _, labels = np.unique(labels, return_inverse=True)
-    share = np.bincount(labels) / rows  # (C,)
-    of_class = sp.csr_matrix((np.ones(rows, dtype=np.float32), (labels, np.arange(rows))))
-    stands = sp.csr_matrix((np.ones_like(uses.data), uses.indices, uses.indptr), uses.shape)
-    met = (of_class @ stands).tocoo()  # (C, F): in how many texts of a class
-    texts = np.bincount(met.col, met.data, minlength=features).astype(np.float64)
-    # Over its share, a class that a column never meets has what was added to all alike.
-    unmet = len(share) / (texts + len(share))  # (F,)
-    ratio = unmet[met.col] + met.data / (texts + len(share))[met.col] / share[met.row]
-    none = unmet * np.log(unmet)
-    more = share[met.row] * (ratio * np.log(ratio) - none[met.col])
-    divergence = none + np.bincount(met.col, more, minlength=features)
+    prior = np.bincount(labels) / rows  # (C,)
+    one_hot = sp.csr_matrix((np.ones(rows, dtype=np.float32), (labels, np.arange(rows))))
+    present = sp.csr_matrix(
+        (np.ones_like(counts.data), counts.indices, counts.indptr), counts.shape
+    )
+    joint = (one_hot @ present).tocoo()  # (C, F): number of texts of a class with a feature
+    texts = np.bincount(joint.col, joint.data, minlength=features).astype(np.float64)
+    # Ratio of posterior to prior for a class without a text that has the feature.
+    unseen = len(prior) / (texts + len(prior))  # (F,)
+    ratio = unseen[joint.col] + joint.data / (texts + len(prior))[joint.col] / prior[joint.row]
+    baseline = unseen * np.log(unseen)
+    terms = prior[joint.row] * (ratio * np.log(ratio) - baseline[joint.col])
+    divergence = baseline + np.bincount(joint.col, terms, minlength=features)
     return texts, np.maximum(divergence, 1e-9)
 
 
-def sum_embeddings(data: Dataset, known: Floats) -> Floats:
-    """Sums of what each text's tokens mean, over sqrt(n): (N, D)."""
+def sum_embeddings(data: Dataset, vectors: Floats) -> Floats:
+    """Return the sum of each text's token vectors over sqrt(n): (N, D)."""
     values = np.repeat(data.lengths**-0.5, data.lengths).astype(np.float32)
-    shape = (len(data), len(known))
-    sums: Floats = sp.csr_matrix((values, data.ids, data.starts), shape=shape) @ known
+    shape = (len(data), len(vectors))
+    sums: Floats = sp.csr_matrix((values, data.ids, data.starts), shape=shape) @ vectors
     return sums

@@ -1,4 +1,4 @@
-"""What training shows: a bar on a terminal, a line an epoch elsewhere, curves for TensorBoard."""
+"""Show the progress of a training: a bar on a terminal, a line per epoch, TensorBoard curves."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -11,10 +11,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class TrainingProgress:
-    """A bar over all updates; its time left is that of all epochs, which dev may cut short."""
+    """A bar over all updates. Its time left assumes that training does not stop early."""
 
     def __init__(self, epochs: int, updates: int, done: int, title: str = "") -> None:
-        """Begin at `done` of `updates`; the bar itself appears within `with`."""
+        """Set up the bar, which `with` shows.
+
+        Args:
+            epochs: maximum number of epochs.
+            updates: maximum number of updates.
+            done: number of finished updates.
+            title: shown before each epoch.
+        """
         self._epochs = epochs
         self._title = f"{title} " if title else ""
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -44,28 +51,40 @@ class TrainingProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.stop()
 
     def update(self, epoch: int, loss: float) -> None:
-        """One update is done; `loss` is the mean of this epoch's so far."""
+        """Advance by one update.
+
+        Args:
+            epoch: number of the epoch, counted from 1.
+            loss: mean loss of the epoch so far.
+        """
         self._bar.update(self._task, advance=1, epoch=f"{epoch}/{self._epochs}", loss=f"{loss:.3f}")
 
-    def epoch(self, epoch: int, loss: float, accuracy: float, *, best: bool) -> None:
-        """An epoch is done."""
+    def finish_epoch(self, epoch: int, loss: float, accuracy: float, *, best: bool) -> None:
+        """Print the line of a finished epoch.
+
+        Args:
+            epoch: number of the epoch, counted from 1.
+            loss: mean training loss.
+            accuracy: dev accuracy.
+            best: whether it is the best epoch so far.
+        """
         self._bar.update(self._task, dev=f"{accuracy:.4f}")
-        mark = "  best" if best else ""
+        suffix = "  best" if best else ""
         self._console.print(
             f"{self._title}epoch {epoch}/{self._epochs}  loss {loss:.3f}  "
-            f"dev accuracy {accuracy:.4f}{mark}"
+            f"dev accuracy {accuracy:.4f}{suffix}"
         )
 
 
 @contextlib.contextmanager
-def counting(what: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, from `done` to `total`; yields what takes the number that are done."""
+def progress_bar(title: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal, and yield a function that sets the number of finished items."""
     console = Console(stderr=True)
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
@@ -74,8 +93,15 @@ def counting(what: str, total: int, done: int) -> Iterator[Callable[[int], None]
 
 
 @contextlib.contextmanager
-def curves(logdir: Path | None, done: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
-    """Something that takes a step and its numbers, for TensorBoard where a folder is named."""
+def tensorboard_writer(
+    logdir: Path | None, done: int
+) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """Yield a function that writes the values of a step for TensorBoard.
+
+    Args:
+        logdir: the folder to write to; None: write nothing.
+        done: number of finished updates. Values of later steps in the folder are discarded.
+    """
     if logdir is None:
         yield lambda *_: None
         return
@@ -83,8 +109,8 @@ def curves(logdir: Path | None, done: int) -> Iterator[Callable[[int, dict[str, 
 
     with SummaryWriter(str(logdir), purge_step=done) as writer:
 
-        def write(step: int, numbers: dict[str, float]) -> None:
-            for name, number in numbers.items():
-                writer.add_scalar(name, number, step)
+        def write(step: int, values: dict[str, float]) -> None:
+            for name, value in values.items():
+                writer.add_scalar(name, value, step)
 
         yield write

@@ -1,8 +1,9 @@
-"""Search near the plan for a better one, on dev, within a time: `heed train --tune MINUTES`.
+"""Search for a better configuration on dev within a time limit: `heed train --tune MINUTES`.
 
-A walk: change one or two fields of the best plan so far by a step, train it, keep it if dev likes
-it better. Dev is asked for the cross-entropy of the network and the linear half together, at the
-temperature that suits it best: it tells two plans apart where accuracies of few rows cannot.
+A random walk: change one or two fields of the best configuration so far by one step, train, and
+keep the change if the dev loss is lower. The dev loss is the cross-entropy of network and n-gram
+model together at the best temperature. On few rows it separates configurations better than the
+accuracy does.
 """
 
 import math
@@ -32,48 +33,50 @@ SEARCH_VALUES: Mapping[str, tuple[float, ...]] = {
     "hidden": (128, 256, 512),
     "batch": (8, 16, 32, 64, 128),
 }
-"""The values that a field may take, in order."""
+"""The values of each field, ascending."""
+MAX_PROPOSALS = 100
+"""The search ends after this many proposals that were all tried before."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One plan and what dev says of it."""
+    """A configuration and its score on dev."""
 
     changed: dict[str, Any]
-    """Fields that differ from the plan's."""
+    """Fields that differ from the derived configuration."""
     cross_entropy: float
-    """Of dev, in nats a row, at the best temperature."""
+    """Dev cross-entropy in nats per row, at the best temperature."""
     accuracy: float
-    """Of dev."""
+    """Dev accuracy."""
 
 
 def search_config(
     planned: TrainConfig,
-    sizes: NetworkConfig,
+    network: NetworkConfig,
     data: Dataset,
     dev: Dataset,
     *,
-    table: Tensor | None,
+    initial_embeddings: Tensor | None,
     ngram_logits: Floats | None,
     fixed: frozenset[str],
     minutes: float,
-    told: Callable[[Trial], None],
+    on_trial: Callable[[Trial], None],
 ) -> Trial:
-    """Train plan after plan until the time is over; returns the best that came to its end.
+    """Return the best of the trials that finish within the time limit.
 
-    The first is the plan itself, which is trained to its end whatever the time. Which ones follow
-    is decided by the seed, and how many by the machine.
+    The first trial is the derived configuration; it always finishes. The seed determines the
+    order of the trials, and the machine how many there are.
 
     Args:
-        planned: where to begin.
-        sizes: of the network that is planned.
-        data: what to learn.
-        dev: what decides.
-        table: the embedding table to start from, if there is one.
-        beside: what the linear half says of dev, (N, C), if there is one.
-        fixed: fields that stay as they are.
-        minutes: for the whole search.
-        told: told of each trial.
+        planned: the derived configuration.
+        network: its network.
+        data: training set.
+        dev: rows that decide.
+        initial_embeddings: (V, D), see `train_network`.
+        ngram_logits: (N, C) logits of the n-gram model for dev, if there is one.
+        fixed: fields that keep their value.
+        minutes: time limit of the whole search.
+        on_trial: callback for each finished trial.
     """
     deadline = time.monotonic() + 60 * minutes
     random = np.random.default_rng((planned.seed, 3))
@@ -82,62 +85,63 @@ def search_config(
     changed: dict[str, Any] | None = {}
     while changed is not None and (best is None or time.monotonic() < deadline):
         seen.add(tuple(sorted(changed.items())))
+        config = replace(planned, **changed)
         try:
-            config = replace(planned, **changed)
-            network = train_network(
-                config.network(sizes.vocabulary, sizes.classes, sizes.token_targets), config, data, dev,
-                table=table, ngram_logits=ngram_logits, deadline=deadline if best else math.inf,
-                title=f"trial {len(seen)}",
+            trained = train_network(
+                config.network(network.vocabulary, network.classes, network.token_targets),
+                config, data, dev,
+                initial_embeddings=initial_embeddings, ngram_logits=ngram_logits,
+                deadline=deadline if best else math.inf, title=f"trial {len(seen)}",
             )  # fmt: skip
         except DeadlinePassed:
             break
-        trial = _judge(network, dev, ngram_logits, changed)
-        told(trial)
+        trial = _score(trained, dev, ngram_logits, changed)
+        on_trial(trial)
         if best is None or trial.cross_entropy < best.cross_entropy:
             best = trial
-        changed = _next(planned, best.changed, fields, seen, random)
+        changed = _propose(planned, best.changed, fields, seen, random)
     assert best is not None
     return best
 
 
-def _judge(
+def _score(
     network: Network, dev: Dataset, ngram_logits: Floats | None, changed: dict[str, Any]
 ) -> Trial:
-    found = predict_logits(network, dev).numpy().astype(np.float64)
+    logits = predict_logits(network, dev).numpy().astype(np.float64)
     if ngram_logits is not None:
-        ours, theirs = fit_mixture_weights([found, ngram_logits], dev.labels)
-        found = ours * found + theirs * ngram_logits
-    probabilities = softmax(found / fit_temperature(found, dev.labels))
-    of_truth = probabilities[np.arange(len(dev)), dev.labels]
+        network_weight, ngram_weight = fit_mixture_weights([logits, ngram_logits], dev.labels)
+        logits = network_weight * logits + ngram_weight * ngram_logits
+    probabilities = softmax(logits / fit_temperature(logits, dev.labels))
+    of_label = probabilities[np.arange(len(dev)), dev.labels]
     return Trial(
         changed,
-        float(-np.log(of_truth.clip(min=1e-12)).mean()),
-        float((found.argmax(axis=1) == dev.labels).mean()),
+        float(-np.log(of_label.clip(min=1e-12)).mean()),
+        float((logits.argmax(axis=1) == dev.labels).mean()),
     )
 
 
-def _next(
+def _propose(
     planned: TrainConfig,
     best: dict[str, Any],
     fields: list[str],
     seen: set[tuple[tuple[str, Any], ...]],
     random: np.random.Generator,
 ) -> dict[str, Any] | None:
-    """A neighbour of the best that was not tried yet; None where none turns up."""
-    for _ in range(100):
+    """Return an untried neighbour of the best configuration; None if none is found."""
+    for _ in range(MAX_PROPOSALS):
         changed = dict(best)
         count = min(len(fields), int(random.integers(1, 3)))
         for name in random.choice(fields, size=count, replace=False).tolist():
-            here = changed.get(name, getattr(planned, name))
-            changed[name] = _step(SEARCH_VALUES[name], here, int(random.choice((-1, 1))))
+            value = changed.get(name, getattr(planned, name))
+            changed[name] = neighbour(SEARCH_VALUES[name], value, int(random.choice((-1, 1))))
         changed = {k: v for k, v in changed.items() if v != getattr(planned, k)}
         if tuple(sorted(changed.items())) not in seen:
             return changed
     return None
 
 
-def _step(values: tuple[float, ...], here: float, direction: int) -> float:
-    """The neighbour of a value, in that direction; of a value between two, the nearest there."""
+def neighbour(values: tuple[float, ...], value: float, direction: int) -> float:
+    """Return the next larger (1) or smaller (-1) of the values; the value itself at the end."""
     if direction > 0:
-        return min((value for value in values if value > here), default=here)
-    return max((value for value in values if value < here), default=here)
+        return min((other for other in values if other > value), default=value)
+    return max((other for other in values if other < value), default=value)

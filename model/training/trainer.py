@@ -1,4 +1,4 @@
-"""Train a network: AdamW, warm-up, batches of like length, the best epoch on dev kept."""
+"""Train a network: AdamW, warm-up, batches of similar lengths; the best epoch on dev is kept."""
 
 import contextlib
 import math
@@ -25,40 +25,54 @@ from heed.model.training.dataset import (
     sample_kept_tokens,
     token_dropout_probabilities,
 )
-from heed.model.training.progress import TrainingProgress, curves
+from heed.model.training.progress import TrainingProgress, tensorboard_writer
 
-DEV_TOKENS = 8192
+INFERENCE_TOKENS = 8192
 """Tokens of one batch without gradients."""
 
 
 class DeadlinePassed(Exception):
-    """A training was not done by its deadline."""
+    """A training did not finish before its deadline."""
 
 
 def train_network(
-    sizes: NetworkConfig,
+    network_config: NetworkConfig,
     config: TrainConfig,
     data: Dataset,
     dev: Dataset,
     *,
-    table: Tensor | None = None,
+    initial_embeddings: Tensor | None = None,
     ngram_logits: Floats | None = None,
     checkpoint: Checkpoint | None = None,
     logdir: Path | None = None,
     deadline: float = math.inf,
     title: str = "",
 ) -> Network:
-    """Train from the seed, or from where `checkpoint` stands; returns the best epoch's network.
+    """Train a network from its seed, or from the checkpoint; return it with its best weights.
 
-    `table` (V, D) is what the embedding begins as; the others are those of `run_training`. Equal arguments
-    give equal tensors on one machine with the same number of threads, stopped and resumed or not.
+    Equal arguments give equal tensors on one machine with the same number of threads, whether the
+    training was resumed or not.
+
+    Args:
+        network_config: sizes of the network.
+        config: hyperparameters.
+        data: training set.
+        dev: see `run_training`, as the following ones.
+        initial_embeddings: (V, D) initial embedding table; None: random.
+        ngram_logits: see `run_training`.
+        checkpoint: see `run_training`.
+        logdir: see `run_training`.
+        deadline: see `run_training`.
+        title: see `run_training`.
+
+    Raises:
+        DeadlinePassed: the deadline passed before the end.
     """
     with deterministic(config.seed):
-        network = Network(sizes)
-        if checkpoint and checkpoint.started:
-            pass  # `run_training` puts back what was saved
-        elif table is not None:
-            network.embedding.load_state_dict({"weight": table})
+        network = Network(network_config)
+        resumed = checkpoint is not None and checkpoint.started
+        if initial_embeddings is not None and not resumed:
+            network.embedding.load_state_dict({"weight": initial_embeddings})
         optimizer = _optimizer(network, config)
         run_training(
             network, optimizer, config, data, dev, ngram_logits=ngram_logits,
@@ -80,74 +94,59 @@ def run_training(
     deadline: float = math.inf,
     title: str = "",
 ) -> TrainingState:
-    """Go through the data until the epochs are done or dev gets no better; keep the best weights.
+    """Train until all epochs are done or dev does not improve; load the best weights.
 
     Args:
-        network: token ids (B, T) in, something with `predict_logits` (B, C) out.
-        optimizer: each group has a `rate`, its learning rate as a multiple of the schedule's.
-        config: the schedule.
-        data: what to learn.
-        dev: what decides which epoch is the best.
-        beside: what the linear half says of dev, (N, C): then the best is that of their mixture.
-        checkpoint: where to go on from, and to save to.
-        logdir: for TensorBoard's curves.
-        deadline: when to give up, in seconds of `time.monotonic`.
-        title: of the progress.
+        network: maps token ids (B, T) to an output with `logits` (B, C).
+        optimizer: each parameter group has a `rate`, the multiple of the schedule's learning rate.
+        config: hyperparameters.
+        data: training set.
+        dev: rows that decide which epoch is the best.
+        ngram_logits: (N, C) logits of the n-gram model for dev; if given, the best epoch is that of
+            the best mixture with them.
+        checkpoint: where to resume from and save to.
+        logdir: folder for TensorBoard.
+        deadline: time at which to stop, in seconds of `time.monotonic`.
+        title: shown before each epoch.
+
+    Returns:
+        The final progress.
 
     Raises:
-        OutOfTime: the deadline passed.
+        DeadlinePassed: the deadline passed before the end.
     """
     state = checkpoint.restore(network, optimizer) if checkpoint else TrainingState()
-    updates = math.ceil(len(data) / config.batch)  # of one epoch
-    weights = None
-    if data.targets is None:  # else the teacher weighed the classes
-        weights = class_weights(np.bincount(data.labels).tolist(), config.class_weight_ratio)
-    left_out = None
-    if config.token_dropout or config.rare_dropout:
-        frequencies = np.bincount(data.ids)
-        left_out = token_dropout_probabilities(
-            frequencies, config.token_dropout, config.rare_dropout
-        )
+    updates = math.ceil(len(data) / config.batch)  # per epoch
+    update = _Update(network, optimizer, config, data, config.epochs * updates)
     done = state.epoch * updates + state.batch
     with (
         TrainingProgress(config.epochs, config.epochs * updates, done, title) as progress,
-        curves(logdir, done) as draw,
+        tensorboard_writer(logdir, done) as write,
     ):
         while state.epoch < config.epochs and state.epoch - state.best_epoch < config.patience:
             network.train()
             batches = data.epoch(config.batch, np.random.default_rng((config.seed, state.epoch)))
             for positions in batches[state.batch :]:
-                step = state.epoch * updates + state.batch
-                for group in optimizer.param_groups:
-                    rate = learning_rate(step, config.epochs * updates, config)
-                    group["lr"] = rate * group["rate"]
-                state.loss += _update(
-                    network, optimizer, data, positions, step, config, weights, left_out
-                )
+                state.loss += update(state.epoch * updates + state.batch, positions)
                 state.batch += 1
                 progress.update(state.epoch + 1, state.loss / state.batch)
-                if checkpoint and checkpoint.due:
+                if checkpoint and checkpoint.save_is_due:
                     checkpoint.save(network, optimizer, state)
                 if time.monotonic() > deadline:
                     raise DeadlinePassed
-            if checkpoint:  # to score a large dev set may take minutes
+            if checkpoint:  # scoring a large dev set may take minutes
                 checkpoint.save(network, optimizer, state)
             mean_loss = state.loss / state.batch
             accuracy, dev_loss = score_dev(network, dev, ngram_logits)
-            better = (accuracy, -dev_loss) > (state.best_score, -state.best_loss)
+            best = (accuracy, -dev_loss) > (state.best_score, -state.best_loss)
             state.epoch, state.batch, state.loss = state.epoch + 1, 0, 0.0
-            if better:
-                state.best_epoch, state.best_score, state.best_loss = (
-                    state.epoch,
-                    accuracy,
-                    dev_loss,
-                )
+            if best:
+                state.best_epoch = state.epoch
+                state.best_score, state.best_loss = accuracy, dev_loss
                 state.best = {name: t.clone() for name, t in network.state_dict().items()}
-            progress.epoch(state.epoch, mean_loss, accuracy, best=better)
-            draw(
-                state.epoch * updates,
-                {"loss/train": mean_loss, "loss/dev": dev_loss, "accuracy/dev": accuracy},
-            )
+            progress.finish_epoch(state.epoch, mean_loss, accuracy, best=best)
+            scores = {"loss/train": mean_loss, "loss/dev": dev_loss, "accuracy/dev": accuracy}
+            write(state.epoch * updates, scores)
             if checkpoint:
                 checkpoint.save(network, optimizer, state)
     network.load_state_dict(state.best)
@@ -156,80 +155,121 @@ def run_training(
 
 
 def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
-    """Rise in a straight line over the warm-up, then fall in one to 0."""
-    rising = math.ceil(config.warmup * steps)
-    share = (step + 1) / rising if step < rising else (steps - step) / max(1, steps - rising)
+    """Return the learning rate of an update: a linear rise in the warm-up, then a linear fall to 0.
+
+    Args:
+        step: number of the update, counted from 0.
+        steps: number of all updates.
+        config: hyperparameters.
+    """
+    warmup = math.ceil(config.warmup * steps)
+    share = (step + 1) / warmup if step < warmup else (steps - step) / max(1, steps - warmup)
     return config.learning_rate * share
 
 
 @torch.no_grad()
 def predict_logits(network: nn.Module, data: Dataset) -> Tensor:
-    """What the network says of every text, shape (N, C)."""
+    """Return the logits of every text, shape (N, C)."""
     network.eval()
-    batches = list(length_batches(data.lengths.tolist(), DEV_TOKENS))
-    found = torch.cat([network(data.batch(positions)[0]).logits for positions in batches])
-    return found[torch.tensor(list(chain.from_iterable(batches))).argsort()]
+    batches = list(length_batches(data.lengths.tolist(), INFERENCE_TOKENS))
+    logits = torch.cat([network(data.batch(positions)[0]).logits for positions in batches])
+    return logits[torch.tensor(list(chain.from_iterable(batches))).argsort()]
 
 
 def score_dev(
     network: nn.Module, data: Dataset, ngram_logits: Floats | None = None
 ) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy, of the best mixture with what stands `ngram_logits`."""
-    found, truth = predict_logits(network, data), torch.from_numpy(data.labels)
+    """Return accuracy and mean cross-entropy on dev.
+
+    With the logits of the n-gram model, they are those of the best mixture of both models.
+    """
+    logits, labels = predict_logits(network, data), torch.from_numpy(data.labels)
     if ngram_logits is not None:
-        ours, theirs = fit_mixture_weights([found.numpy(), ngram_logits], data.labels)
-        found = ours * found + theirs * torch.from_numpy(ngram_logits)
-    accuracy = (found.argmax(dim=1) == truth).double().mean().item()
-    return accuracy, F.cross_entropy(found, truth).item()
+        network_weight, ngram_weight = fit_mixture_weights(
+            [logits.numpy(), ngram_logits], data.labels
+        )
+        logits = network_weight * logits + ngram_weight * torch.from_numpy(ngram_logits)
+    accuracy = (logits.argmax(dim=1) == labels).double().mean().item()
+    return accuracy, F.cross_entropy(logits, labels).item()
 
 
-def _update(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    data: Dataset,
-    positions: NDArray[np.int64],
-    step: int,
-    config: TrainConfig,
-    weights: list[float] | None,
-    left_out: NDArray[np.float64] | None,
-) -> float:
-    """One step down the gradient; its random numbers follow from the seed and its number alone."""
-    random = np.random.default_rng((config.seed, step, 1))
-    torch.manual_seed(int(random.integers(2**32)))
-    ids, labels = data.batch(positions)
-    told = (
-        data.token_targets.batch(positions, ids.shape[1])
-        if data.token_targets is not None
-        else None
-    )
-    if left_out is not None:
-        kept = sample_kept_tokens(ids, left_out, random)
-        ids = compact_rows(ids, kept)
-        if told is not None:
-            told = compact_rows(told[0], kept), compact_rows(told[1], kept)
-    found = network(ids)
-    loss = F.cross_entropy(
-        found.logits,
-        data.wanted(positions),
-        weight=None if weights is None else torch.tensor(weights),
-        label_smoothing=config.label_smoothing,
-    )
-    if config.attention_guidance:
-        loss = loss + config.attention_guidance * attention_loss(found, labels)
-    if told is not None:
-        loss = loss + config.distillation_weight * distillation_loss(found.token_targets, *told)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(network.parameters(), config.max_gradient_norm)
-    optimizer.step()
-    return loss.item()
+class _Update:
+    """Updates the weights once per call. Random numbers follow from the seed and the step alone."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        config: TrainConfig,
+        data: Dataset,
+        steps: int,
+    ) -> None:
+        self._network = network
+        self._optimizer = optimizer
+        self._config = config
+        self._data = data
+        self._steps = steps
+        self._class_weights = None
+        if data.soft_labels is None:  # the teacher was trained with the class weights
+            counts = np.bincount(data.labels).tolist()
+            self._class_weights = class_weights(counts, config.class_weight_ratio)
+        self._dropout = None
+        if config.token_dropout or config.rare_dropout:
+            self._dropout = token_dropout_probabilities(
+                np.bincount(data.ids), config.token_dropout, config.rare_dropout
+            )
+
+    def __call__(self, step: int, positions: NDArray[np.int64]) -> float:
+        """Update the weights by a batch; return its loss.
+
+        Args:
+            step: number of the update, counted from 0.
+            positions: of the batch in the training set.
+        """
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(step, self._steps, self._config) * group["rate"]
+        random = np.random.default_rng((self._config.seed, step, 1))
+        torch.manual_seed(int(random.integers(2**32)))
+        loss = self._loss(positions, random)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._config.max_gradient_norm)
+        self._optimizer.step()
+        return loss.item()
+
+    def _loss(self, positions: NDArray[np.int64], random: np.random.Generator) -> Tensor:
+        config, data = self._config, self._data
+        ids, labels = data.batch(positions)
+        token_targets = None
+        if data.token_targets is not None:
+            token_targets = data.token_targets.batch(positions, ids.shape[1])
+        if self._dropout is not None:
+            kept = sample_kept_tokens(ids, self._dropout, random)
+            ids = compact_rows(ids, kept)
+            if token_targets is not None:
+                values, mask = token_targets
+                token_targets = compact_rows(values, kept), compact_rows(mask, kept)
+        output = self._network(ids)
+        weights = self._class_weights
+        loss = F.cross_entropy(
+            output.logits,
+            data.targets(positions),
+            weight=None if weights is None else torch.tensor(weights),
+            label_smoothing=config.label_smoothing,
+        )
+        if config.attention_guidance:
+            loss = loss + config.attention_guidance * attention_loss(output, labels)
+        if token_targets is not None:
+            distillation = distillation_loss(output.token_targets, *token_targets)
+            loss = loss + config.distillation_weight * distillation
+        return loss
 
 
 def _optimizer(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
     embeddings = list(network.embedding.parameters())
-    rest = [p for name, p in network.named_parameters() if not name.startswith("embedding.")]
-    matrices = [p for p in rest if p.dim() > 1]
-    vectors = [p for p in rest if p.dim() <= 1]
+    others = [p for name, p in network.named_parameters() if not name.startswith("embedding.")]
+    matrices = [p for p in others if p.dim() > 1]
+    vectors = [p for p in others if p.dim() <= 1]
     groups = [
         {"params": matrices, "weight_decay": config.weight_decay, "rate": 1.0},
         {"params": vectors, "weight_decay": 0.0, "rate": 1.0},
@@ -240,7 +280,7 @@ def _optimizer(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
 
 @contextlib.contextmanager
 def deterministic(seed: int) -> Iterator[None]:
-    """Within, PyTorch computes the same each time; its random numbers follow from the seed."""
+    """Make PyTorch deterministic within the context, with this random seed."""
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:

@@ -1,13 +1,10 @@
-"""What is known of English words before any training, and for which text it is taken."""
+"""The English token vectors that are part of Heed, and which texts count as English."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
-from heed.model.commands.initialization import choose_initialization
-from heed.model.commands.options import TrainingRows, TrainOptions
-from heed.model.data.labelled import LabelledTexts
 from heed.model.distill.static_vectors import (
     ENGLISH,
     MIN_WORD_COUNT,
@@ -15,9 +12,6 @@ from heed.model.distill.static_vectors import (
     is_english,
     load_english_vectors,
 )
-from heed.model.inference.bundle import Bundle
-from heed.model.training.config import LARGE_TRAINING_SET
-from tests.support.command import heed
 from tests.support.texts import reviews
 
 OTHERS = {
@@ -40,35 +34,41 @@ def vectors() -> StaticVectors:
     return StaticVectors.load(ENGLISH)
 
 
-def near(vectors: StaticVectors, one: str, other: str) -> float:
+def similarity(vectors: StaticVectors, one: str, other: str) -> float:
     first, second = (
-        vectors.table[vectors.tokenizer.ids(word)].mean(dim=0) for word in (one, other)
+        vectors.vectors[vectors.tokenizer.ids(word)].mean(dim=0) for word in (one, other)
     )
     return torch.cosine_similarity(first, second, dim=0).item()
 
 
-def test_words_of_like_meaning_are_near(vectors: StaticVectors) -> None:
+def test_words_of_similar_meaning_have_similar_vectors(vectors: StaticVectors) -> None:
     for narrow in (vectors, vectors.narrowed(32)):
-        assert near(narrow, "wonderful", "superb") > near(narrow, "wonderful", "invoice") + 0.2
-        assert near(narrow, "refund", "reimbursement") > near(narrow, "refund", "guitar") + 0.2
-        assert narrow.table[1:].norm(dim=1).mean() == pytest.approx(1, abs=0.01)
-        assert not narrow.table[0].any()
+        assert (
+            similarity(narrow, "wonderful", "superb")
+            > similarity(narrow, "wonderful", "invoice") + 0.2
+        )
+        assert (
+            similarity(narrow, "refund", "reimbursement")
+            > similarity(narrow, "refund", "guitar") + 0.2
+        )
+        assert narrow.vectors[1:].norm(dim=1).mean() == pytest.approx(1, abs=0.01)
+        assert not narrow.vectors[0].any()
 
 
-def test_saved_and_read_they_are_nearly_the_same(vectors: StaticVectors, tmp_path: Path) -> None:
+def test_saved_vectors_are_read_back(vectors: StaticVectors, tmp_path: Path) -> None:
     vectors.save(tmp_path)
     again = StaticVectors.load(tmp_path)
     assert again.tokenizer.to_json() == vectors.tokenizer.to_json()
-    assert (again.table - vectors.table).abs().max() < 0.01
+    assert (again.vectors - vectors.vectors).abs().max() < 0.01
 
 
 @pytest.mark.parametrize("language", OTHERS)
-def test_other_languages_are_told_from_english(language: str, vectors: StaticVectors) -> None:
+def test_other_languages_are_not_english(language: str, vectors: StaticVectors) -> None:
     assert not is_english([OTHERS[language]] * 9, vectors.tokenizer)
     assert load_english_vectors([OTHERS[language]] * 9, 128) is None
 
 
-def test_english_is_told(vectors: StaticVectors) -> None:
+def test_short_and_informal_texts_are_english(vectors: StaticVectors) -> None:
     short = ["thx, my pkg never came!!", "Can I get a refund plz?", "worst hotel in Tromsø"]
     assert is_english([text for text, _ in reviews(50, 3)], vectors.tokenizer)
     assert is_english([*short, ""], vectors.tokenizer)
@@ -79,46 +79,15 @@ def test_frequent_words_of_the_texts_become_tokens(vectors: StaticVectors) -> No
         MIN_WORD_COUNT - 1
     )
     more = vectors.with_words_of(texts)
-    assert more.tokenizer.vocabulary == len(more.table) == len(vectors.table) + 2
+    assert more.tokenizer.vocabulary == len(more.vectors) == len(vectors.vectors) + 2
     assert len(more.tokenizer.ids("zyxtronic😀")) == 2
     assert len(more.tokenizer.ids("qwertzig")) > 1
-    pieces = vectors.table[vectors.tokenizer.ids("zyxtronic")]
-    assert torch.allclose(more.table[more.tokenizer.ids("zyxtronic")[0]], pieces.mean(dim=0))
-    assert not more.table[more.tokenizer.ids("😀")[0]].any()
+    before = vectors.vectors[vectors.tokenizer.ids("zyxtronic")]
+    assert torch.allclose(more.vectors[more.tokenizer.ids("zyxtronic")[0]], before.mean(dim=0))
+    assert not more.vectors[more.tokenizer.ids("😀")[0]].any()
 
 
-def test_an_unknown_sign_leaves_the_word_beside_it_readable(vectors: StaticVectors) -> None:
-    read = vectors.tokenizer.encode("so great👍🏽!", 9)
-    assert read.ids[:2] == vectors.tokenizer.ids("so great")
-    assert read.spans[1:] == [(3, 8), (8, 9), (9, 10), (10, 11)]
-
-
-@pytest.mark.parametrize(
-    ("how", "rows", "known"),
-    [
-        ({}, 20, True),
-        ({"init_embeddings": "none"}, 20, False),
-        ({"chosen": {"vocabulary": 300}}, 20, False),
-        ({"chosen": {"width": 256}}, 20, False),
-        ({"chosen": {"width": 64}}, 20, True),
-        ({}, LARGE_TRAINING_SET, False),
-    ],
-)
-def test_when_training_starts_from_them(how: dict[str, object], rows: int, known: bool) -> None:
-    texts = [text for text, _ in reviews(20, 1)] * (rows // 20)
-    train = LabelledTexts(Path("a.csv"), texts, ["a"] * rows, range(rows))
-    given = TrainingRows(train, train, None, None, None, [])
-    start = choose_initialization(TrainOptions((), Path("out"), **how), given, None, lambda _: None)  # type: ignore[arg-type]
-    assert (start.source is not None) == known == (start.table is not None)
-
-
-def test_a_bundle_tells_of_them(trained: Path, train_csv: Path, tmp_path: Path) -> None:
-    assert Bundle.load(trained).config.training["init_embeddings"] == "all-MiniLM-L6-v2"
-    card = (trained / "README.md").read_text("utf-8")
-    assert "started from the token vectors of all-MiniLM-L6-v2" in card
-    small = ("--width", 16, "--heads", 2, "--epochs", 1)
-    out = tmp_path / "out"
-    heed("train", train_csv, "--out", out, "--init-embeddings", "none", *small)
-    config = Bundle.load(out).config
-    assert "init_embeddings" not in config.training
-    assert config.network["vocabulary"] < 1000
+def test_an_unknown_emoji_does_not_make_the_word_before_it_unknown(vectors: StaticVectors) -> None:
+    encoding = vectors.tokenizer.encode("so great👍🏽!", 9)
+    assert encoding.ids[:2] == vectors.tokenizer.ids("so great")
+    assert encoding.spans[1:] == [(3, 8), (8, 9), (9, 10), (10, 11)]

@@ -1,4 +1,4 @@
-"""docs/attention.md against the code: the numbers of its tables and sums are computed again."""
+"""The numbers in docs/attention.md are those that the code computes."""
 
 import math
 import re
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 
 def read_tables(page: str) -> dict[str, Table]:
-    """The numeric tables of a page: {first header cell: {row: {column: number}}}."""
+    """Return the numeric tables of a page: {first header cell: {row: {column: number}}}."""
     tables = {}
     for block in re.findall(r"(?:^\|.*\|\n)+", page, re.MULTILINE):
         lines = [
@@ -42,7 +42,7 @@ LABELS = ["negative", "positive"]
 
 
 def columns(table: str, *names: str) -> Tensor:
-    """Columns of a table, one row a token: (5, len(names))."""
+    """Return columns of a table, one row per token: (5, len(names))."""
     return torch.tensor([[TABLES[table][t][n] for n in names] for t in TOKENS], dtype=torch.float64)
 
 
@@ -51,7 +51,7 @@ def row(table: str, name: str, *names: str) -> Tensor:
 
 
 def vectors(pattern: str) -> Array:
-    """The vectors that the text writes as `(2, -1)` where `pattern` has `@`, one a row."""
+    """Return the vectors at `@` in a pattern, which the text writes as `(2, -1)`, one per row."""
     found = re.findall(pattern.replace("@", r"\((-?\d+), (-?\d+)\)"), TEXT)
     return np.array(found, dtype=np.float64)
 
@@ -65,7 +65,7 @@ BIAS = row("contribution", "bias", *LABELS)
 
 
 def softmax_by_hand(scores: Array) -> Array:
-    """Softmax of the last axis, without the code under test."""
+    """Return the softmax of the last axis, computed without the code under test."""
     powers = np.exp(scores)
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
@@ -75,7 +75,7 @@ def bounded(scores: Array) -> Array:
 
 
 def assert_printed(table: Tensor, exact: Tensor | Array) -> None:
-    """What is printed is what is exact, rounded to four digits."""
+    """The printed numbers are the exact ones, rounded to four digits."""
     np.testing.assert_allclose(table.numpy(), np.round(np.asarray(exact), 4), rtol=0, atol=1e-9)
 
 
@@ -95,7 +95,7 @@ def test_positions() -> None:
     printed = torch.stack([row("position", position, *names) for position in table])
     by_hand = [[math.sin(p), math.cos(p), math.sin(p / 100), math.cos(p / 100)] for p in range(5)]
     assert_printed(printed, np.array(by_hand))
-    # In float32, and cos(0.01) is 0.99995000: too near to where rounding turns.
+    # Not compared with the printed numbers: cos(0.01) = 0.99995000 may round either way in float32.
     np.testing.assert_allclose(positional_encoding(5, 4), by_hand, rtol=0, atol=1e-7)
 
 
@@ -136,13 +136,13 @@ def test_rows_of_weights_sum_to_one_as_printed() -> None:
         assert cells["sum"] == 1
 
 
-def assert_pooling(scores: Array, weights: Array, gates: Array, handed: Array) -> None:
-    """The tables of pooling and contributions hold these numbers and what follows from them."""
-    looks = np.stack([scores, bounded(scores), weights], axis=1)
-    assert_printed(columns("in context", "y · q", "4 tanh", "attention"), looks)
+def assert_pooling(scores: Array, weights: Array, gates: Array, pooled: Array) -> None:
+    """The tables of pooling and contributions have these numbers and those that follow."""
+    attended = np.stack([scores, bounded(scores), weights], axis=1)
+    assert_printed(columns("in context", "y · q", "4 tanh", "attention"), attended)
     assert_printed(columns("in context", "g1", "g2"), gates)
-    assert_printed(columns("contribution", "z1", "z2"), handed)
-    parts = handed @ HEAD.T
+    assert_printed(columns("contribution", "z1", "z2"), pooled)
+    parts = pooled @ HEAD.T
     assert_printed(columns("contribution", *LABELS), parts)
     logits = BIAS.numpy() + parts.sum(axis=0)
     assert_printed(row("contribution", "logit = bias + sum", *LABELS), logits)
@@ -157,9 +157,9 @@ def test_pooling_and_contributions() -> None:
     pooling.query.weight.copy_(torch.from_numpy(POOLING_QUERY)[None])
     pooling.gate.weight.copy_(-torch.eye(2))
     pooling.gate.bias.fill_(1)
-    handed, weights = pooling(OWN[None], CONTEXT[None], EVERY[None])
+    pooled, weights = pooling(OWN[None], CONTEXT[None], EVERY[None])
     scores, gates = pooling.query(CONTEXT)[:, 0], torch.tanh(pooling.gate(CONTEXT))
-    assert_pooling(scores.numpy(), weights[0].numpy(), gates.numpy(), handed[0].numpy())
+    assert_pooling(scores.numpy(), weights[0].numpy(), gates.numpy(), pooled[0].numpy())
 
 
 def test_pooling_and_contributions_by_hand() -> None:
@@ -177,7 +177,7 @@ def test_printed_contributions_add_up_to_the_printed_logit() -> None:
 
 
 def test_sums_worked_in_the_text() -> None:
-    """Each `a · b + c · d + … = e` holds, and its factors are those of the tables."""
+    """Each `a · b + c · d + … = e` is correct, and its factors are in the tables."""
     worked = [
         ([float(n) for n in re.findall(r"-?[\d.]+", terms)], float(total))
         for terms, total in re.findall(r"((?:-?[\d.]+ · -?[\d.]+(?: \+ )?)+) = (-?[\d.]+)\b", TEXT)
@@ -190,7 +190,7 @@ def test_sums_worked_in_the_text() -> None:
 
 
 def test_numbers_in_the_text() -> None:
-    """Those of the tables, and those that the text adds."""
+    """The numbers in the text are in the tables or computed here."""
     kept = [0, 1, 3, 4]  # without *is*
     weights = softmax_by_hand(bounded(CONTEXT.numpy()[kept] @ POOLING_QUERY))
     pooled = weights @ (np.tanh(1 - CONTEXT.numpy()) * OWN.numpy())[kept]

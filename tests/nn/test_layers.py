@@ -1,4 +1,4 @@
-"""The layers against their equations, and the network's promises: padding, batches, sums."""
+"""The layers compute their equations; padding and batches do not change an output."""
 
 import math
 
@@ -21,7 +21,7 @@ MASK = torch.tensor([[True] * 4, [True, True, False, False]])
 
 @pytest.fixture(params=[0, 1, 2], ids="blocks={}".format)
 def network(request: pytest.FixtureRequest) -> Network:
-    """A small network with random weights, biases included."""
+    """A small network with random weights and biases."""
     torch.manual_seed(4)
     config = NetworkConfig(vocabulary=20, classes=3, max_tokens=16, width=16, blocks=request.param)
     network = Network(config).eval()
@@ -31,10 +31,10 @@ def network(request: pytest.FixtureRequest) -> Network:
 
 
 def _pooling() -> tuple[GatedPooling, torch.Tensor, torch.Tensor]:
-    """A pooling with random weights, and x and y for `MASK`, random at padding too."""
+    """Return a pooling with random weights, and random x and y for `MASK`."""
     torch.manual_seed(4)
     pooling = GatedPooling(WIDTH).double()
-    for parameter in pooling.parameters():  # some begin at 0
+    for parameter in pooling.parameters():  # some are 0 initially
         torch.nn.init.normal_(parameter)
     x, y = torch.randn(2, *MASK.shape, WIDTH, dtype=torch.float64)
     return pooling, x, y
@@ -42,7 +42,7 @@ def _pooling() -> tuple[GatedPooling, torch.Tensor, torch.Tensor]:
 
 @torch.no_grad()
 def run(network: Network, texts: list[list[int]], length: int = 0) -> Output:
-    """One batch, padded with id 0 to its longest text or to `length`."""
+    """Run one batch, padded with id 0 to its longest text or to `length`."""
     length = max(length, *map(len, texts))
     output = network(torch.tensor([text + [0] * (length - len(text)) for text in texts]))
     assert isinstance(output, Output)
@@ -50,7 +50,7 @@ def run(network: Network, texts: list[list[int]], length: int = 0) -> Output:
 
 
 def assert_equal(output: Output, alone: Output, row: int) -> None:
-    """Row `row` of a batch says what the text alone says, and nothing at padding."""
+    """Row `row` of a batch equals the output for the text alone, and is 0 at padding."""
     tokens = alone.attention.shape[1]
     torch.testing.assert_close(output.logits[row], alone.logits[0], atol=1e-5, rtol=0)
     torch.testing.assert_close(output.attention[row, :tokens], alone.attention[0])
@@ -62,7 +62,7 @@ def assert_equal(output: Output, alone: Output, row: int) -> None:
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e4, 1e30])
-def test_softmax_survives_huge_scores(scale: float) -> None:
+def test_softmax_does_not_overflow(scale: float) -> None:
     scores = scale * torch.tensor([1.0, 3.0, 2.0, 3.0])
     weights = softmax(scores, torch.ones(4, dtype=torch.bool))
     assert weights.sum() == pytest.approx(1)
@@ -71,7 +71,7 @@ def test_softmax_survives_huge_scores(scale: float) -> None:
         assert weights.tolist() == [0, 0.5, 0, 0.5]
 
 
-def test_softmax_does_not_change_when_all_scores_move() -> None:
+def test_adding_a_constant_to_all_scores_does_not_change_softmax() -> None:
     scores, mask = torch.randn(3, 7, dtype=torch.float64), torch.ones(7, dtype=torch.bool)
     torch.testing.assert_close(softmax(scores + 1000, mask), softmax(scores, mask))
 
@@ -86,7 +86,7 @@ def test_softmax_is_exactly_zero_at_padding(dtype: torch.dtype, score: float) ->
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_attention_is_that_of_torch(masked: bool) -> None:
+def test_attention_equals_that_of_pytorch(masked: bool) -> None:
     query, key, value = (torch.randn(2, 3, 5, 4) for _ in range(3))
     mask = torch.ones(2, 1, 1, 5, dtype=torch.bool)
     mask[1, ..., 3:] = not masked
@@ -97,7 +97,7 @@ def test_attention_is_that_of_torch(masked: bool) -> None:
 
 
 @torch.no_grad()
-def test_self_attention_is_the_same_in_training() -> None:
+def test_self_attention_is_equal_in_training_and_evaluation() -> None:
     layer, x = SelfAttention(WIDTH, 2), torch.randn(2, 4, WIDTH)
     training, serving = layer.train()(x, MASK), layer.eval()(x, MASK)
     torch.testing.assert_close(training, serving)
@@ -114,13 +114,13 @@ def test_positional_encoding_follows_the_formula(length: int, width: int) -> Non
             assert encoding[position, column].item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_batch_answers_as_each_text_alone(network: Network) -> None:
+def test_a_batch_gives_the_output_of_each_text_alone(network: Network) -> None:
     output = run(network, TEXTS)
     for row, text in enumerate(TEXTS):
         assert_equal(output, run(network, [text]), row)
 
 
-def test_more_padding_changes_nothing(network: Network) -> None:
+def test_more_padding_does_not_change_the_output(network: Network) -> None:
     for text in TEXTS:
         assert_equal(run(network, [text], length=16), run(network, [text]), row=0)
 
@@ -138,51 +138,51 @@ def test_attention_sums_to_one(network: Network) -> None:
 
 
 @pytest.mark.parametrize("context_gradients", [False, True])
-def test_beside_whom_a_token_stands_teaches_its_vector_only_where_asked(
+def test_gradients_flow_through_the_context_only_if_configured(
     context_gradients: bool,
 ) -> None:
-    """With the tokens handing on nothing that counts, only the context's way is left."""
+    """The attention depends on the embeddings only through the context."""
     sizes = NetworkConfig(
         vocabulary=20, classes=2, max_tokens=8, width=8, context_gradients=context_gradients
     )
     network = Network(sizes).train()
     torch.nn.init.normal_(network.pooling.query.weight)
     found: Output = network(torch.tensor([[5, 9, 2]]))
-    (table,) = network.embedding.parameters()
+    (weight,) = network.embedding.parameters()
     found.attention[0, 0].backward()  # type: ignore[no-untyped-call]
-    assert (table.grad is not None) == context_gradients
+    assert (weight.grad is not None) == context_gradients
 
 
-def test_positions_matter(network: Network) -> None:
-    there, back = run(network, [[5, 9, 2]]), run(network, [[2, 9, 5]])
-    assert not torch.allclose(there.logits, back.logits, atol=1e-4)
+def test_the_order_of_tokens_changes_the_output(network: Network) -> None:
+    forward, backward = run(network, [[5, 9, 2]]), run(network, [[2, 9, 5]])
+    assert not torch.allclose(forward.logits, backward.logits, atol=1e-4)
 
 
 @torch.no_grad()
-def test_pooling_is_its_equations() -> None:
+def test_pooling_computes_its_equations() -> None:
     """z[t] = a[t] g[t] * x_t."""
     pooling, x, y = _pooling()
-    handed, weights = pooling(x, y, MASK)
+    pooled, weights = pooling(x, y, MASK)
     for text, real in enumerate(MASK):
         scores = 4 * torch.tanh(y[text, real] @ pooling.query.weight[0] / 4)
-        looked = scores.exp() / scores.exp().sum()
+        expected = scores.exp() / scores.exp().sum()
         gates = torch.tanh(y[text, real] @ pooling.gate.weight.T + pooling.gate.bias)
-        torch.testing.assert_close(weights[text, real], looked)
-        torch.testing.assert_close(handed[text, real], looked[:, None] * gates * x[text, real])
+        torch.testing.assert_close(weights[text, real], expected)
+        torch.testing.assert_close(pooled[text, real], expected[:, None] * gates * x[text, real])
 
 
 @torch.no_grad()
 def test_pooling_is_exactly_zero_at_padding() -> None:
     pooling, x, y = _pooling()
-    handed, weights = pooling(x, y, MASK)
-    assert not handed[~MASK].any()
+    pooled, weights = pooling(x, y, MASK)
+    assert not pooled[~MASK].any()
     assert not weights[~MASK].any()
     torch.testing.assert_close(weights.sum(dim=1), torch.ones(len(MASK)).double())
 
 
 @torch.no_grad()
-def test_with_context_held_a_token_changes_only_its_own_part() -> None:
-    """What a contribution's "exact" means: y, so weights and gates, held; one token's x changed."""
+def test_with_a_fixed_context_a_token_changes_only_its_own_output() -> None:
+    """This is why contributions are exact: weights and gates depend on y only."""
     pooling, x, y = _pooling()
     before, weights = pooling(x, y, MASK)
     other = x.clone()
@@ -195,8 +195,8 @@ def test_with_context_held_a_token_changes_only_its_own_part() -> None:
 
 
 @torch.no_grad()
-def test_context_changes_what_others_hand_on() -> None:
-    """And what it leaves out: one token's y changed, and every token of that text weighs anew."""
+def test_the_context_of_one_token_changes_the_output_of_all_tokens() -> None:
+    """This is the limit of contributions: a change of y changes every weight of the text."""
     pooling, x, y = _pooling()
     before, _ = pooling(x, y, MASK)
     other = y.clone()

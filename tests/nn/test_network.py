@@ -1,4 +1,4 @@
-"""The network without blocks, from training to the answer, and sizes that do not fit."""
+"""Sizes of a network, and the network without self-attention blocks."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,37 +13,36 @@ from tests.support.command import heed
 from tests.support.server import serve
 
 
-def test_a_width_that_the_heads_do_not_divide_is_refused() -> None:
+def test_heads_that_do_not_divide_the_width_are_an_error() -> None:
     config = NetworkConfig(vocabulary=5, classes=2, max_tokens=4)
     with pytest.raises(ValueError, match="width 10 is not a multiple of 4 heads"):
         replace(config, width=10, heads=4)
 
 
 @pytest.mark.parametrize(("name", "value"), [("width", 0), ("blocks", -1), ("hidden", 0)])
-def test_a_size_that_no_network_has_is_refused(name: str, value: Any) -> None:
+def test_a_size_out_of_range_is_an_error(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"{name} is {value}; it must be"):
         replace(NetworkConfig(vocabulary=5, classes=2, max_tokens=4), **{name: value})
 
 
 @torch.no_grad()
-def test_without_blocks_a_token_changes_others_by_its_share_alone() -> None:
-    """No block, no look at the neighbours: only the softmax ties the tokens together."""
+def test_without_blocks_tokens_affect_each_other_only_through_the_softmax() -> None:
     torch.manual_seed(4)
     config = NetworkConfig(vocabulary=20, classes=3, max_tokens=8, width=16, blocks=0)
     network = Network(config).eval()
-    with torch.no_grad():
-        network.pooling.query.weight.normal_(std=0.1)  # begins at 0, all tokens alike
+    network.pooling.query.weight.normal_(std=0.1)  # 0 initially: equal weights
     output = network(torch.tensor([[5, 9, 2, 7], [5, 9, 11, 7]]))
-    rest = [0, 1, 3]
-    share = output.attention[1, rest] / output.attention[0, rest]
-    torch.testing.assert_close(share, share[0].expand(3))
-    assert abs(share[0] - 1) > 1e-3
+    others = [0, 1, 3]
+    ratio = output.attention[1, others] / output.attention[0, others]
+    torch.testing.assert_close(ratio, ratio[0].expand(3))
+    assert abs(ratio[0] - 1) > 1e-3
     torch.testing.assert_close(
-        output.contributions[1, rest], share[0] * output.contributions[0, rest]
+        output.contributions[1, others], ratio[0] * output.contributions[0, others]
     )
 
 
-def test_no_blocks_from_training_to_the_answer(
+@pytest.mark.slow
+def test_a_bundle_without_blocks_is_trained_and_served(
     tmp_path: Path, train_csv: Path, test_csv: Path
 ) -> None:
     out = tmp_path / "reviews"

@@ -28,13 +28,13 @@ def test_labels_and_texts_can_be_excluded(make_set: Make, tmp_path: Path) -> Non
     file = tmp_path / "some.csv.gz"
     assert 0 < fetch(Source(name, labels=("good",)), file) < 40
     assert set(read_labelled(file).labels) == {"good"}
-    assert fetch(Source(name, unless_in=name), file) == 0
+    assert fetch(Source(name, excluded=name), file) == 0
 
 
 def test_split_without_labels_is_refused(make_set: Make, tmp_path: Path) -> None:
     name = make_set(train=20, test=-20)
     file = tmp_path / "test.csv.gz"
-    with pytest.raises(DataError, match="it hides its labels"):
+    with pytest.raises(DataError, match="the labels are hidden"):
         fetch(Source(f"{name}@test"), file)
     assert not file.exists()
 

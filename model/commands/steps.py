@@ -1,0 +1,320 @@
+"""The steps of `train_bundle`, in their order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from heed.model.commands.describe import check_same_encoders, describe_training, resume_metadata
+from heed.model.commands.initialization import Initialization, choose_initialization
+from heed.model.commands.options import TrainOptions
+from heed.model.data.labelled import LabelledTexts
+from heed.model.data.training_rows import TrainingRows, read_training_rows
+from heed.model.distill.augment import augment, is_long, split_sentences
+from heed.model.distill.synonyms import Synonyms
+from heed.model.errors import DataError
+from heed.model.export.build_bundle import HeldOutData
+from heed.model.inference.bundle import check_free
+from heed.model.metrics.calibration import Floats
+from heed.model.nn.ngrams import NgramConfig, NgramModel
+from heed.model.paths import check_writable
+from heed.model.text.tokenizer import Tokenizer
+from heed.model.training.checkpoint import Checkpoint
+from heed.model.training.config import (
+    LARGE_TRAINING_SET,
+    MAX_TEXT_TOKENS,
+    TrainConfig,
+    class_weights,
+    derive_config,
+    vocabulary_size,
+)
+from heed.model.training.dataset import Dataset, tokenize_rows
+from heed.model.training.fit_ngrams import MAX_LABELS, fit_ngrams
+from heed.model.training.metadata import TrainingMetadata, TuningResult
+from heed.model.training.search import Trial, search_config
+from heed.model.training.trainer import predict_logits
+from heed.model.training.training_set import TrainingSet, TrainingTexts, tokenize_training_texts
+
+OnMessage = Callable[[str], None]
+"""Callback for one line of progress."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of `heed train`."""
+
+    options: TrainOptions
+    checkpoint: Checkpoint | None
+    """Where the training is saved, if it is."""
+    saved: TrainingMetadata | None
+    """Metadata of the checkpoint that the run resumes from; None: a new training."""
+    on_message: OnMessage
+
+    @property
+    def resumed(self) -> Checkpoint | None:
+        """The checkpoint that the run resumes from."""
+        return self.checkpoint if self.saved else None
+
+    @property
+    def max_tokens(self) -> int:
+        """Number of tokens to read of a text before `TrainConfig.max_tokens` is known."""
+        return self.options.overrides.get("max_tokens") or MAX_TEXT_TOKENS
+
+
+@dataclass(frozen=True)
+class TokenizedRows:
+    """The tokenized rows of a run."""
+
+    training: TrainingSet
+    held_out: HeldOutData
+
+    def cut(self, max_tokens: int) -> "TokenizedRows":
+        """Return the rows with texts cut to at most `max_tokens` tokens."""
+        return TokenizedRows(self.training.cut(max_tokens), self.held_out.cut(max_tokens))
+
+
+def prepare(options: TrainOptions, on_message: OnMessage) -> Run:
+    """Check that the outputs can be written, and open the checkpoint.
+
+    Raises:
+        DataError: an output exists or cannot be written, or the checkpoint does not fit.
+    """
+    check_free(options.out, force=options.force)
+    for folder in filter(None, (options.checkpoint, options.logdir)):
+        check_writable(folder)
+    if options.checkpoint is None:
+        return Run(options, None, None, on_message)
+    checkpoint = Checkpoint(options.checkpoint)
+    if checkpoint.exists and not (options.resume or options.force):
+        raise DataError(
+            f"{options.checkpoint}: a checkpoint exists; add --resume to continue it, or --force "
+            "to replace it"
+        )
+    if not (checkpoint.exists and options.resume):
+        if options.resume:
+            on_message(f"{options.checkpoint}: no checkpoint yet; starting a new training")
+        return Run(options, checkpoint, None, on_message)
+    saved = checkpoint.metadata()
+    check_same_encoders(saved, options, checkpoint.path)
+    return Run(options, checkpoint, saved, on_message)
+
+
+def read_rows(run: Run) -> TrainingRows:
+    """Read all files, and report which rows are left out."""
+    rows = read_training_rows(run.options.files, run.options.seed)
+    for note in rows.notes:
+        run.on_message(note)
+    return rows
+
+
+def initialize(run: Run, rows: TrainingRows) -> Initialization:
+    """Return the tokenizer and the initial embeddings, new or of the checkpoint."""
+    if run.saved and run.checkpoint:
+        return Initialization(
+            run.checkpoint.tokenizer(),
+            run.saved.initial_embeddings,
+            run.checkpoint.initial_embeddings(),
+        )
+    return choose_initialization(run.options, rows.train.texts, run.on_message)
+
+
+def collect_texts(run: Run, rows: TrainingRows, initialization: Initialization) -> TrainingTexts:
+    """Return the texts to train on. With a teacher, these include unlabelled and augmented ones."""
+    if run.options.teacher is None:
+        return TrainingTexts(rows.train)
+    tokenizer, embeddings = initialization.tokenizer, initialization.embeddings
+    unlabelled = _split_long_texts(rows.unlabelled, tokenizer) if rows.unlabelled else None
+    synonyms = None
+    if embeddings is not None and len(rows.train.texts) < LARGE_TRAINING_SET:
+        synonyms = Synonyms(tokenizer, embeddings)
+    augmented = augment(rows.train.texts, tokenizer, run.options.seed, synonyms)
+    return TrainingTexts(rows.train, unlabelled, augmented)
+
+
+def tokenize(
+    rows: TrainingRows, texts: TrainingTexts, tokenizer: Tokenizer, max_tokens: int
+) -> TokenizedRows:
+    """Tokenize all rows with the network's tokenizer.
+
+    Raises:
+        DataError: a text has no token.
+    """
+    labels = rows.labels
+    training = tokenize_training_texts(texts, tokenizer, labels, max_tokens)
+    dev = tokenize_rows(rows.dev, tokenizer, labels, max_tokens)
+    test = tokenize_rows(rows.test, tokenizer, labels, max_tokens) if rows.test else None
+    outside = None
+    if rows.out_of_scope:
+        outside = tokenize_rows(rows.out_of_scope, tokenizer, None, max_tokens)
+    return TokenizedRows(training, HeldOutData(dev=dev, test=test, out_of_scope=outside))
+
+
+def derive_training_config(
+    run: Run, rows: TrainingRows, data: TokenizedRows, initialization: Initialization
+) -> TrainConfig:
+    """Return the hyperparameters that follow from the data and the options."""
+    options, training = run.options, data.training
+    overrides = {"vocabulary": vocabulary_size(rows.train.texts)} | dict(options.overrides)
+    if initialization.encoder:
+        overrides["vocabulary"] = initialization.tokenizer.vocabulary
+    return derive_config(
+        training.labelled.lengths.tolist(),
+        len(rows.labels),
+        pseudo_labelled=len(training.pseudo_labelled) if training.pseudo_labelled else 0,
+        distilled=options.teacher is not None,
+        overrides=overrides | {"seed": options.seed},
+    )
+
+
+def start_or_resume(
+    run: Run,
+    rows: TrainingRows,
+    texts: TrainingTexts,
+    config: TrainConfig,
+    initialization: Initialization,
+) -> TrainingMetadata:
+    """Return the metadata of the training, and create a new checkpoint.
+
+    Raises:
+        DataError: the training of the checkpoint is a different one.
+    """
+    tokenizer = initialization.tokenizer
+    network = config.network(tokenizer.vocabulary, len(rows.labels))
+    metadata = describe_training(run.options, rows, texts, config, network, initialization.encoder)
+    if run.saved and run.checkpoint:
+        metadata = resume_metadata(run.saved, metadata, run.options, run.checkpoint.path)
+        _check_tuning(run, metadata)
+    elif run.checkpoint:
+        run.checkpoint.create(metadata, tokenizer, rows.dev, initialization.embeddings)
+    run.on_message(
+        f"{len(rows.train.texts):,} train and {len(rows.dev.texts):,} dev rows, "
+        f"{len(rows.labels)} labels, {tokenizer.vocabulary:,} tokens, "
+        f"up to {config.max_tokens} tokens per text"
+    )
+    return metadata
+
+
+def label_training_set(
+    run: Run,
+    rows: TrainingRows,
+    texts: TrainingTexts,
+    data: TokenizedRows,
+    metadata: TrainingMetadata,
+    initialization: Initialization,
+) -> tuple[Dataset, TrainingMetadata]:
+    """Return the training set and its metadata. With a teacher, the teacher labels all texts."""
+    if run.options.teacher is None:
+        return data.training.all_texts(), metadata
+    from heed.model.distill.label import distill
+
+    outputs = distill(
+        run.options.teacher, texts, rows.dev, metadata.labels, initialization.tokenizer,
+        seed=metadata.config.seed, checkpoint=run.checkpoint, on_message=run.on_message,
+    )  # fmt: skip
+    metadata = metadata.with_teacher_accuracy(outputs.dev_accuracy, outputs.token_targets.width)
+    return data.training.distilled(outputs), metadata
+
+
+def fit_ngram_model(
+    run: Run, data: TokenizedRows, metadata: TrainingMetadata, initialization: Initialization
+) -> NgramModel | None:
+    """Return the n-gram model, new or of the checkpoint; None if there are too many labels."""
+    if run.resumed and (saved := run.resumed.ngrams()):
+        return saved
+    network_started = run.checkpoint is not None and run.checkpoint.started
+    if network_started or len(metadata.labels) > MAX_LABELS:
+        return None
+    run.on_message("fitting the n-gram model")
+    labelled, config = data.training.labelled, metadata.config
+    ngrams = fit_ngrams(
+        NgramConfig(metadata.network.vocabulary, metadata.network.classes),
+        labelled,
+        data.held_out.dev,
+        initialization.embeddings,
+        class_weights(np.bincount(labelled.labels).tolist(), config.class_weight_ratio),
+        config.seed,
+    )
+    if run.checkpoint:
+        run.checkpoint.save_ngrams(ngrams)
+    return ngrams
+
+
+def predict_dev(ngrams: NgramModel | None, data: TokenizedRows) -> Floats | None:
+    """Return the n-gram model's logits for dev, (N, C), if there is a model."""
+    return predict_logits(ngrams, data.held_out.dev).numpy() if ngrams else None
+
+
+def tune(
+    run: Run,
+    training_set: Dataset,
+    data: TokenizedRows,
+    metadata: TrainingMetadata,
+    initialization: Initialization,
+    ngram_logits: Floats | None,
+) -> TrainingMetadata:
+    """Return the metadata after a search for better hyperparameters, if `--tune` is given."""
+    if not run.options.tune_minutes or metadata.tuning:
+        return metadata
+    result = _search(run, training_set, data, metadata, initialization, ngram_logits)
+    return metadata.with_tuning(result)
+
+
+def save_inputs(run: Run, rows: TrainingRows, metadata: TrainingMetadata) -> None:
+    """Save to the checkpoint what `heed export` needs besides the weights."""
+    if run.checkpoint:
+        run.checkpoint.save_out_of_scope(rows.out_of_scope)
+        run.checkpoint.save_metadata(metadata)
+
+
+def _search(
+    run: Run,
+    training_set: Dataset,
+    data: TokenizedRows,
+    metadata: TrainingMetadata,
+    initialization: Initialization,
+    ngram_logits: Floats | None,
+) -> TuningResult:
+    minutes = run.options.tune_minutes
+    assert minutes is not None
+    trials: list[Trial] = []
+
+    def report(trial: Trial) -> None:
+        trials.append(trial)
+        changes = ", ".join(f"{k} {v:g}" for k, v in trial.changed.items()) or "derived values"
+        run.on_message(
+            f"trial {len(trials)}: {changes}: dev accuracy {trial.accuracy:.4f}, "
+            f"cross-entropy {trial.cross_entropy:.4f}"
+        )
+
+    best = search_config(
+        metadata.config, metadata.network, training_set, data.held_out.dev,
+        initial_embeddings=initialization.embeddings, ngram_logits=ngram_logits,
+        fixed=frozenset(run.options.overrides), minutes=minutes, on_trial=report,
+    )  # fmt: skip
+    return TuningResult(
+        minutes=minutes,
+        trials=len(trials),
+        changed=best.changed,
+        planned_accuracy=trials[0].accuracy,
+        accuracy=best.accuracy,
+    )
+
+
+def _check_tuning(run: Run, metadata: TrainingMetadata) -> None:
+    """Raise `DataError` if a training without a search would resume with one."""
+    assert run.checkpoint is not None
+    if run.options.tune_minutes and run.checkpoint.started and not metadata.tuning:
+        raise DataError(
+            f"{run.checkpoint.path}: was started without --tune; leave it out, or start again with "
+            "--force and without --resume"
+        )
+
+
+def _split_long_texts(rows: LabelledTexts, tokenizer: Tokenizer) -> LabelledTexts:
+    """Split texts that a teacher cannot read completely into sentences."""
+    texts, numbers = list[str](), list[int]()
+    for text, number in zip(rows.texts, rows.rows, strict=True):
+        parts = split_sentences([text]) if is_long(text, tokenizer) else [text]
+        texts += parts
+        numbers += [number] * len(parts)
+    return replace(rows, texts=texts, labels=[""] * len(texts), rows=numbers)
