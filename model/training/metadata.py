@@ -145,7 +145,10 @@ class TrainingMetadata:
             ValueError: a key is missing or unknown, or a value has the wrong type.
         """
         # JSON mode accepts a list for a tuple and an object for a dataclass, and is strict else.
-        return TypeAdapter(cls).validate_json(json.dumps(tree))
+        metadata = TypeAdapter(cls).validate_json(json.dumps(tree))
+        if json.loads(json.dumps(metadata.to_dict())) != tree:
+            raise ValueError("a key is missing")  # one that has a default
+        return metadata
 
     def report(self) -> dict[str, Any]:
         """Return the `training` section of the bundle's config.json, without measured values."""

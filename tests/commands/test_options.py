@@ -10,6 +10,7 @@ from heed.model.data.training_rows import DataFiles
 from heed.model.errors import DataError
 
 FILES = DataFiles(train=(Path("train.csv"),))
+GIVEN: dict[str, Any] = {"files": FILES, "out": Path("out")}
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ FILES = DataFiles(train=(Path("train.csv"),))
 )
 def test_options_that_do_not_fit_are_an_error(options: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        TrainOptions(**{"files": FILES, "out": Path("out")} | options)
+        TrainOptions(**GIVEN | options)
 
 
 def test_the_folder_names_the_bundle_unless_a_name_is_given() -> None:

@@ -66,7 +66,6 @@ def set_path(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("labels", "negative"),
         ("unknown", 1),
         ("version", None),
-        ("network.width", None),
         ("network.unknown", 1),
         ("network.width", 0),
         ("config.epochs", "3"),
@@ -78,6 +77,12 @@ def set_path(tree: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 def test_invalid_metadata_is_an_error(path: str, value: Any) -> None:
     tree = set_path(json.loads(json.dumps(METADATA_EXAMPLE.to_dict())), path, value)
     with pytest.raises(ValueError, match=path.rpartition(".")[2]):
+        TrainingMetadata.from_dict(tree)
+
+
+def test_a_missing_key_with_a_default_is_an_error() -> None:
+    tree = set_path(json.loads(json.dumps(METADATA_EXAMPLE.to_dict())), "network.width", None)
+    with pytest.raises(ValueError, match="a key is missing"):
         TrainingMetadata.from_dict(tree)
 
 
