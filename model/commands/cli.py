@@ -41,7 +41,7 @@ def train(
         list[Path] | None,
         typer.Option(
             help="File of rows to choose the best epoch with. May be given several times. Default: "
-            "a tenth to a fifth of the training rows."
+            "a tenth to a fifth of the training rows, at most 10,000."
         ),
     ] = None,
     test: Annotated[

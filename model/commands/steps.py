@@ -1,17 +1,15 @@
-"""The steps of `train_bundle`, in their order."""
+"""The steps of `train_bundle`, in their order, except for the search (`tuning.py`)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from heed.model.commands.describe import check_same_encoders, describe_training, resume_metadata
 from heed.model.commands.initialization import Initialization, choose_initialization
 from heed.model.commands.options import TrainOptions
-from heed.model.data.labelled import LabelledTexts
 from heed.model.data.training_rows import TrainingRows, read_training_rows
-from heed.model.distill.augment import augment, is_long, split_sentences
-from heed.model.distill.synonyms import Synonyms
+from heed.model.distill.augment import add_pseudo_labelled_texts
 from heed.model.errors import DataError
 from heed.model.export.build_bundle import HeldOutData
 from heed.model.inference.bundle import check_free
@@ -21,7 +19,6 @@ from heed.model.paths import check_writable
 from heed.model.text.tokenizer import Tokenizer
 from heed.model.training.checkpoint import Checkpoint
 from heed.model.training.config import (
-    LARGE_TRAINING_SET,
     MAX_TEXT_TOKENS,
     TrainConfig,
     class_weights,
@@ -30,8 +27,7 @@ from heed.model.training.config import (
 )
 from heed.model.training.dataset import Dataset, tokenize_rows
 from heed.model.training.fit_ngrams import MAX_LABELS, fit_ngrams
-from heed.model.training.metadata import TrainingMetadata, TuningResult
-from heed.model.training.search import Trial, search_config
+from heed.model.training.metadata import TrainingMetadata
 from heed.model.training.trainer import predict_logits
 from heed.model.training.training_set import TrainingSet, TrainingTexts, tokenize_training_texts
 
@@ -122,13 +118,10 @@ def collect_texts(run: Run, rows: TrainingRows, initialization: Initialization) 
     """Return the texts to train on. With a teacher, these include unlabelled and augmented ones."""
     if run.options.teacher is None:
         return TrainingTexts(rows.train)
-    tokenizer, embeddings = initialization.tokenizer, initialization.embeddings
-    unlabelled = _split_long_texts(rows.unlabelled, tokenizer) if rows.unlabelled else None
-    synonyms = None
-    if embeddings is not None and len(rows.train.texts) < LARGE_TRAINING_SET:
-        synonyms = Synonyms(tokenizer, embeddings)
-    augmented = augment(rows.train.texts, tokenizer, run.options.seed, synonyms)
-    return TrainingTexts(rows.train, unlabelled, augmented)
+    return add_pseudo_labelled_texts(
+        rows.train, rows.unlabelled, initialization.tokenizer, initialization.embeddings,
+        run.options.seed,
+    )  # fmt: skip
 
 
 def tokenize(
@@ -244,60 +237,11 @@ def predict_dev(ngrams: NgramModel | None, data: TokenizedRows) -> Floats | None
     return predict_logits(ngrams, data.held_out.dev).numpy() if ngrams else None
 
 
-def tune(
-    run: Run,
-    training_set: Dataset,
-    data: TokenizedRows,
-    metadata: TrainingMetadata,
-    initialization: Initialization,
-    ngram_logits: Floats | None,
-) -> TrainingMetadata:
-    """Return the metadata after a search for better hyperparameters, if `--tune` is given."""
-    if not run.options.tune_minutes or metadata.tuning:
-        return metadata
-    result = _search(run, training_set, data, metadata, initialization, ngram_logits)
-    return metadata.with_tuning(result)
-
-
 def save_inputs(run: Run, rows: TrainingRows, metadata: TrainingMetadata) -> None:
     """Save to the checkpoint what `heed export` needs besides the weights."""
     if run.checkpoint:
         run.checkpoint.save_out_of_scope(rows.out_of_scope)
         run.checkpoint.save_metadata(metadata)
-
-
-def _search(
-    run: Run,
-    training_set: Dataset,
-    data: TokenizedRows,
-    metadata: TrainingMetadata,
-    initialization: Initialization,
-    ngram_logits: Floats | None,
-) -> TuningResult:
-    minutes = run.options.tune_minutes
-    assert minutes is not None
-    trials: list[Trial] = []
-
-    def report(trial: Trial) -> None:
-        trials.append(trial)
-        changes = ", ".join(f"{k} {v:g}" for k, v in trial.changed.items()) or "derived values"
-        run.on_message(
-            f"trial {len(trials)}: {changes}: dev accuracy {trial.accuracy:.4f}, "
-            f"cross-entropy {trial.cross_entropy:.4f}"
-        )
-
-    best = search_config(
-        metadata.config, metadata.network, training_set, data.held_out.dev,
-        initial_embeddings=initialization.embeddings, ngram_logits=ngram_logits,
-        fixed=frozenset(run.options.overrides), minutes=minutes, on_trial=report,
-    )  # fmt: skip
-    return TuningResult(
-        minutes=minutes,
-        trials=len(trials),
-        changed=best.changed,
-        planned_accuracy=trials[0].accuracy,
-        accuracy=best.accuracy,
-    )
 
 
 def _check_tuning(run: Run, metadata: TrainingMetadata) -> None:
@@ -308,13 +252,3 @@ def _check_tuning(run: Run, metadata: TrainingMetadata) -> None:
             f"{run.checkpoint.path}: was started without --tune; leave it out, or start again with "
             "--force and without --resume"
         )
-
-
-def _split_long_texts(rows: LabelledTexts, tokenizer: Tokenizer) -> LabelledTexts:
-    """Split texts that a teacher cannot read completely into sentences."""
-    texts, numbers = list[str](), list[int]()
-    for text, number in zip(rows.texts, rows.rows, strict=True):
-        parts = split_sentences([text]) if is_long(text, tokenizer) else [text]
-        texts += parts
-        numbers += [number] * len(parts)
-    return replace(rows, texts=texts, labels=[""] * len(texts), rows=numbers)

@@ -16,8 +16,8 @@ from heed.model.commands.steps import (
     save_inputs,
     start_or_resume,
     tokenize,
-    tune,
 )
+from heed.model.commands.tuning import tune
 from heed.model.export.build_bundle import HeldOutData, build_bundle, choose_example
 from heed.model.inference.bundle import Bundle, check_free
 from heed.model.training.checkpoint import Checkpoint

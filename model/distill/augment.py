@@ -16,14 +16,18 @@ of a review may contradict the others.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, cycle, islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from heed.model.data.labelled import LabelledTexts
 from heed.model.distill.synonyms import Synonyms
 from heed.model.text.tokenizer import Tokenizer
+from heed.model.training.config import LARGE_TRAINING_SET
+from heed.model.training.training_set import TrainingTexts
 
 MAX_TEXTS_PER_ROW = 30
 """Maximum number of new texts per short text."""
@@ -91,6 +95,30 @@ def augment(
     return [text for text in map(str.strip, made) if tokenizer.ids(text)]
 
 
+def add_pseudo_labelled_texts(
+    labelled: LabelledTexts,
+    unlabelled: LabelledTexts | None,
+    tokenizer: Tokenizer,
+    embeddings: Tensor | None,
+    seed: int,
+) -> TrainingTexts:
+    """Return training rows with the texts that only a teacher labels: unlabelled and augmented.
+
+    Args:
+        labelled: the training rows.
+        unlabelled: texts of a file; those that a teacher cannot read completely are split into
+            sentences.
+        tokenizer: of the network.
+        embeddings: (V, D) pretrained token vectors for synonyms, if there are any.
+        seed: random seed.
+    """
+    sentences = _split_long_texts(unlabelled, tokenizer) if unlabelled else None
+    synonyms = None
+    if embeddings is not None and len(labelled.texts) < LARGE_TRAINING_SET:
+        synonyms = Synonyms(tokenizer, embeddings)
+    return TrainingTexts(labelled, sentences, augment(labelled.texts, tokenizer, seed, synonyms))
+
+
 def is_long(text: str, tokenizer: Tokenizer) -> bool:
     """Return whether a text has more tokens than a teacher reads."""
     return (
@@ -103,6 +131,16 @@ def split_sentences(texts: Iterable[str]) -> list[str]:
     """Return the sentences and lines of texts in any script, without those of symbols only."""
     parts = chain.from_iterable(map(_SENTENCE_END.split, texts))
     return [part for part in parts if any(map(str.isalnum, part))]
+
+
+def _split_long_texts(rows: LabelledTexts, tokenizer: Tokenizer) -> LabelledTexts:
+    """Split texts that a teacher cannot read completely into sentences."""
+    texts, numbers = list[str](), list[int]()
+    for text, number in zip(rows.texts, rows.rows, strict=True):
+        parts = split_sentences([text]) if is_long(text, tokenizer) else [text]
+        texts += parts
+        numbers += [number] * len(parts)
+    return replace(rows, texts=texts, labels=[""] * len(texts), rows=numbers)
 
 
 def _shuffled(texts: list[str], random: np.random.Generator) -> Iterator[str]:

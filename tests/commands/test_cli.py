@@ -1,5 +1,6 @@
 """What `heed train` and `heed export` print, and how they fail."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -48,5 +49,6 @@ def test_an_existing_folder_needs_force(tmp_path: Path, train_csv: Path) -> None
 def test_help_names_a_default_for_each_optional_size() -> None:
     text = " ".join(heed("train", "--help").stdout.split())
     for option in ("--epochs", "--batch", "--width", "--blocks", "--heads", "--hidden"):
-        description = text.partition(f" {option} ")[2].partition(" --")[0]
-        assert "Default: " in description, option
+        description = re.search(rf" {option} <.*?> (.*?)(?= --[a-z-]+ <| --help)", text)
+        assert description, option
+        assert "Default: " in description[1], option

@@ -1,11 +1,15 @@
 """Texts that are made of training texts."""
 
+from pathlib import Path
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heed.model.data.labelled import LabelledTexts
 from heed.model.distill.augment import (
     MAX_TEACHER_TOKENS,
+    add_pseudo_labelled_texts,
     augment,
     is_long,
     split_sentences,
@@ -121,3 +125,15 @@ def test_with_synonyms_most_new_texts_have_new_words() -> None:
     assert len(new) > 0.5 * len(made)
     again = Synonyms(known.tokenizer, known.vectors)
     assert augment(TEXTS, known.tokenizer, 0, again) == made
+
+
+def test_unlabelled_texts_are_split_and_kept_apart_from_augmented_ones() -> None:
+    labelled = LabelledTexts(Path("a.csv"), TEXTS[:4], ["x", "y"] * 2, range(2, 6))
+    long = "The bed was short. Was the room cold? " * 30
+    unlabelled = LabelledTexts(Path("b.csv"), ["A short text.", long], ["", ""], [2, 3])
+    texts = add_pseudo_labelled_texts(labelled, unlabelled, TOKENIZER, None, 0)
+    assert texts.labelled is labelled
+    assert texts.unlabelled is not None
+    assert len(texts.unlabelled.texts) == 1 + 2 * 30
+    assert set(texts.unlabelled.rows[1:]) == {3}
+    assert texts.augmented == augment(TEXTS[:4], TOKENIZER, 0)
