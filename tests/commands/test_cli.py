@@ -35,7 +35,6 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path: Path, train_csv: Pat
     assert "multiple of --heads 3" in failure(train_csv, *out, "--width", 32, "--heads", 3)
     assert "--blocks" in failure(train_csv, *out, "--blocks", -1)
     assert "no column 'words'" in failure(train_csv, *out, "--text-column", "words")
-    assert "the hub" in failure(train_csv, *out, "--teacher", tmp_path / "nowhere")
     assert not (tmp_path / "out").exists()
 
 

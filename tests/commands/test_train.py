@@ -96,6 +96,7 @@ def test_with_very_many_labels_there_is_no_ngram_model(
     assert bundle.config.scores["dev"]["n"] == labels
 
 
+@pytest.mark.slow
 def test_a_search_is_reported_and_not_repeated_on_resume(train_csv: Path, tmp_path: Path) -> None:
     arguments = ["train", train_csv, "--out", tmp_path / "bundle", "--checkpoint", tmp_path / "c"]
     arguments += ["--epochs", 1, "--width", 16, "--heads", 2, "--tune", 0.05]

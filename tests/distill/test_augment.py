@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,32 +100,41 @@ def test_no_new_text_is_empty(texts: list[str]) -> None:
         assert TOKENIZER.ids(text)
 
 
-def test_words_are_replaced_by_words_with_similar_vectors() -> None:
-    known = StaticVectors.load(ENGLISH)
-    synonyms = Synonyms(known.tokenizer, known.vectors)
+@pytest.fixture(scope="module")
+def english() -> StaticVectors:
+    return StaticVectors.load(ENGLISH)
+
+
+@pytest.fixture(scope="module")
+def synonyms(english: StaticVectors) -> Synonyms:
+    return Synonyms(english.tokenizer, english.vectors)
+
+
+def test_words_are_replaced_by_words_with_similar_vectors(
+    english: StaticVectors, synonyms: Synonyms
+) -> None:
     source = "The movie was terrible!"
     random = np.random.default_rng(0)
-    encoding = known.tokenizer.encode(source, MAX_TEACHER_TOKENS)
+    encoding = english.tokenizer.encode(source, MAX_TEACHER_TOKENS)
     made = {synonyms.replace_words(source, encoding, random) for _ in range(200)}
     assert source not in made
     assert all(text.endswith("!") and len(text.split()) == 4 for text in made)
     assert {"film", "movies"} <= {text.split()[1] for text in made}
     assert {"horrible!", "awful!"} <= {text.split()[3] for text in made}
     for text in ("$ 5 …", "superfragilistisch"):  # no word that is a single token
-        encoding = known.tokenizer.encode(text, MAX_TEACHER_TOKENS)
+        encoding = english.tokenizer.encode(text, MAX_TEACHER_TOKENS)
         assert synonyms.replace_words(text, encoding, random) == text
 
 
-def test_with_synonyms_most_new_texts_have_new_words() -> None:
-    known = StaticVectors.load(ENGLISH)
-    synonyms = Synonyms(known.tokenizer, known.vectors)
-    made = augment(TEXTS, known.tokenizer, 0, synonyms)
+def test_with_synonyms_most_new_texts_have_new_words(
+    english: StaticVectors, synonyms: Synonyms
+) -> None:
+    made = augment(TEXTS, english.tokenizer, 0, synonyms)
     assert len(made) == 30 * len(TEXTS)
-    seen = {word for text in TEXTS for word in known.tokenizer.split(text)}
-    new = [text for text in made if not set(known.tokenizer.split(text)) <= seen]
+    seen = {word for text in TEXTS for word in english.tokenizer.split(text)}
+    new = [text for text in made if not set(english.tokenizer.split(text)) <= seen]
     assert len(new) > 0.5 * len(made)
-    again = Synonyms(known.tokenizer, known.vectors)
-    assert augment(TEXTS, known.tokenizer, 0, again) == made
+    assert augment(TEXTS, english.tokenizer, 0, synonyms) == made
 
 
 def test_unlabelled_texts_are_split_and_kept_apart_from_augmented_ones() -> None:

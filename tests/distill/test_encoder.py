@@ -141,6 +141,7 @@ def test_a_name_on_the_hub_without_internet_is_an_error(
     assert line.startswith("heed: --init-embeddings heed-tests/no-such-encoder: no such folder")
 
 
+@pytest.mark.slow
 def test_a_training_from_an_encoder_resumes_with_the_same_vectors(
     tmp_path: Path, train_csv: Path, bert: Path
 ) -> None:
