@@ -13,9 +13,8 @@ from heed.model.nn.network import NetworkConfig, NetworkSizes
 MAX_VOCABULARY = 16_000
 MAX_TEXT_TOKENS = 512
 LARGE_TRAINING_SET = 50_000
-"""Number of texts from which on the data teaches word meanings better than pretrained vectors do:
-no pretrained vectors, no synonyms, and gradients also flow into the embeddings through the context
-path."""
+"""From this many texts on, word meanings are learnt from the data alone: pretrained vectors and
+synonyms are not used, and gradients also flow into the embeddings through the context path."""
 BATCH_SIZES = ((8, 1_000), (16, 4_000), (32, 20_000), (64, 200_000), (128, math.inf))
 """Texts per batch, and the number of training texts up to which it is used."""
 

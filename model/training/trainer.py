@@ -57,13 +57,13 @@ def train_network(
         network_config: sizes of the network.
         config: hyperparameters.
         data: training set.
-        dev: see `run_training`, as the following ones.
+        dev: rows that decide which epoch is the best.
         initial_embeddings: (V, D) initial embedding table; None: random.
-        ngram_logits: see `run_training`.
-        checkpoint: see `run_training`.
-        logdir: see `run_training`.
-        deadline: see `run_training`.
-        title: see `run_training`.
+        ngram_logits: for this and the following arguments see `run_training`.
+        checkpoint: where to resume from and save to.
+        logdir: folder for TensorBoard.
+        deadline: time at which to stop.
+        title: shown before each epoch.
 
     Raises:
         DeadlinePassed: the deadline passed before the end.
