@@ -24,7 +24,6 @@ SLOW = {
     "tests/commands/test_extras.py",
     "tests/distill/test_augment.py",
     "tests/distill/test_encoder.py",
-    "tests/distill/test_static_vectors.py",
     "tests/distill/test_teacher.py",
     "tests/evaluation/test_faithfulness.py",
     "tests/serving/http/test_connections.py",
@@ -32,10 +31,7 @@ SLOW = {
     "tests/serving/process/test_acceptor.py",
     "tests/serving/process/test_processes.py",
     "tests/training/test_fit_ngrams.py",
-    "tests/training/test_resume.py",
     "tests/training/test_search.py",
-    "tests/training/test_token_targets.py",
-    "tests/training/test_trainer.py",
 }
 """Files whose tests train for more than a few seconds, or start several processes.
 

@@ -129,7 +129,7 @@ def _tokenize(
             ids.extend(tokenizer.encode(text, max_tokens).ids)
         except TextError as error:
             raise DataError(
-                f"{where(index)}: the text has nothing to read; remove the row"
+                f"{where(index)}: the text contains no token; remove the row"
             ) from error
         starts.append(len(ids))
     if labels is None:

@@ -3,10 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
-from heed.model.commands.cli import require_modules
-from heed.model.errors import HeedError
 from tests.support.command import heed
 from tests.support.texts import reviews, write_csv
 
@@ -20,18 +16,13 @@ def failure(*arguments: object) -> str:
     return line
 
 
-def test_a_missing_package_is_an_error_with_the_pip_line() -> None:
-    with pytest.raises(HeedError, match=r"no_such_module is not installed.* -m pip install.*train"):
-        require_modules("json", "no_such_module")
-
-
 def test_bad_input_is_one_line_and_writes_nothing(tmp_path: Path, train_csv: Path) -> None:
     out = ("--out", tmp_path / "out")
     dev = write_csv(tmp_path / "dev.csv", [("a film", "positive"), ("a book", "neutral")])
     assert "dev.csv, row 3: unknown label 'neutral'" in failure(train_csv, "--dev", dev, *out)
     assert "test.csv: no such file" in failure(train_csv, "--test", tmp_path / "test.csv", *out)
     blank = write_csv(tmp_path / "blank.csv", [*reviews(20, 0), ("\u200d", "positive")])
-    assert "blank.csv, row 22: the text has nothing to read" in failure(blank, *out)
+    assert "blank.csv, row 22: the text contains no token" in failure(blank, *out)
     assert "multiple of --heads 3" in failure(train_csv, *out, "--width", 32, "--heads", 3)
     assert "--blocks" in failure(train_csv, *out, "--blocks", -1)
     assert "no column 'words'" in failure(train_csv, *out, "--text-column", "words")

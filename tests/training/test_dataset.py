@@ -40,7 +40,7 @@ def test_texts_without_labels_are_marked(dataset: Dataset) -> None:
     data = tokenize_texts(["a book", "film"], tokenizer, 9)
     assert data.labels.tolist() == [NO_LABEL, NO_LABEL]
     assert data.token_ids() == [tokenizer.ids("a book"), tokenizer.ids("film")]
-    with pytest.raises(DataError, match="text 2: the text has nothing to read"):
+    with pytest.raises(DataError, match="text 2: the text contains no token"):
         tokenize_texts(["a book", "\u200d"], tokenizer, 9)
 
 

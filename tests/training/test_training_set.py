@@ -41,7 +41,7 @@ def test_without_a_teacher_only_labelled_texts_are_used() -> None:
 
 def test_a_text_without_a_token_names_its_file_and_row() -> None:
     blank = LabelledTexts(Path("b.csv"), ["film", "\u200d"], ["", ""], [2, 3])
-    with pytest.raises(DataError, match=r"b\.csv, row 3: the text has nothing to read"):
+    with pytest.raises(DataError, match=r"b\.csv, row 3: the text contains no token"):
         tokenize_training_texts(TrainingTexts(LABELLED, blank), TOKENIZER, ["x", "y"], 9)
 
 
