@@ -19,7 +19,7 @@ from benchmarks.quality.comparison import Sources, compare
 from benchmarks.quality.report import plot, table
 from benchmarks.quality.results import SetResults, as_json
 from benchmarks.quality.sets import OWN, SETS, read_files, read_set
-from heed.model.commands.options import TrainingRows
+from heed.model.data.training_rows import TrainingRows
 from heed.model.errors import HeedError
 
 
@@ -55,7 +55,7 @@ def _rows(name: str, options: argparse.Namespace) -> TrainingRows:
         return read_set(name, options.data, options.out)
     if options.test is None:
         raise HeedError("there are no test rows; name some with --test")
-    return read_files(tuple(options.train), options.dev, options.test, options.out)
+    return read_files(tuple(options.train), options.dev, options.test)
 
 
 def _sources(name: str, options: argparse.Namespace) -> Sources:

@@ -70,7 +70,7 @@ def export(folder: Path, source: str, checkpoint: Path, classes: int) -> None:
     encoder = read_encoder(source, "--encoder")
     teacher = Teacher(encoder, classes)
     teacher.load_state_dict(Checkpoint(checkpoint, TEACHER).best())
-    teacher.halved = False
+    teacher.use_bfloat16 = False
     tokenizer = encoder.tokenizer.backend_tokenizer
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_TOKENS)

@@ -19,6 +19,7 @@ from benchmarks.quality.sets import SETS
 from heed.model.commands.options import TrainOptions
 from heed.model.commands.train import train_bundle
 from heed.model.data.labelled import read_labelled
+from heed.model.data.training_rows import DataFiles
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,9 @@ def train_all(
         }
         if configuration.vocabulary:
             chosen["vocabulary"] = configuration.vocabulary
-        train_bundle(TrainOptions((train,), bundle, (dev,), chosen=chosen), lambda _: None)
+        files = DataFiles(train=(train,), dev=(dev,))
+        options = TrainOptions(files=files, out=bundle, overrides=chosen)
+        train_bundle(options, lambda _: None)
     return bundles
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from heed.model.commands.options import TrainingRows, TrainOptions, read_rows
+from heed.model.data.training_rows import DataFiles, TrainingRows, read_training_rows
 from heed.model.errors import HeedError
 from scripts.hold_out import set_aside
 
@@ -51,9 +51,10 @@ def read_set(name: str, data: Path, out: Path) -> TrainingRows:
         set_aside(folder / files.train, files.dev_rows, dev)
     else:
         dev = folder / files.dev
-    return read_files((folder / files.train,), dev, folder / files.test, out)
+    return read_files((folder / files.train,), dev, folder / files.test)
 
 
-def read_files(train: tuple[Path, ...], dev: Path | None, test: Path, out: Path) -> TrainingRows:
+def read_files(train: tuple[Path, ...], dev: Path | None, test: Path) -> TrainingRows:
     """Read named files as `heed train` reads them; raises `HeedError` if one cannot be read."""
-    return read_rows(TrainOptions(train, out, dev=(dev,) if dev else (), test=test))
+    files = DataFiles(train=train, dev=(dev,) if dev else (), test=test)
+    return read_training_rows(files, seed=0)

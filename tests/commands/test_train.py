@@ -20,7 +20,7 @@ from heed.model.inference.bundle import Bundle
 from heed.model.inference.classifier import OnnxClassifier
 from heed.model.training.checkpoint import METADATA, STATE, TOKENIZER, Checkpoint
 from heed.model.training.fit_ngrams import MAX_LABELS
-from tests.conftest import SIZES
+from tests.conftest import TRAIN_OPTIONS
 from tests.support.command import ROOT, heed
 from tests.support.texts import reviews, write_csv
 
@@ -116,7 +116,7 @@ def test_a_killed_and_resumed_training_gives_the_same_bundle(
     folder, out = tmp_path / "checkpoint", tmp_path / "reviews"
     arguments = [
         *("train", train_csv, "--out", out, "--test", test_csv, "--checkpoint", folder),
-        *SIZES,
+        *TRAIN_OPTIONS,
     ]
     process = subprocess.Popen(
         [sys.executable, "-m", "heed", *map(str, arguments)], cwd=ROOT, stderr=subprocess.DEVNULL
@@ -146,7 +146,16 @@ def test_a_finished_training_resumes_with_other_names_but_without_a_search(
     checkpoint: Path, trained: Path, train_csv: Path, test_csv: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(checkpoint, tmp_path / "checkpoint"))
-    resumed = ["train", train_csv, "--test", test_csv, "--checkpoint", folder, "--resume", *SIZES]
+    resumed = [
+        "train",
+        train_csv,
+        "--test",
+        test_csv,
+        "--checkpoint",
+        folder,
+        "--resume",
+        *TRAIN_OPTIONS,
+    ]
     searched = heed(*resumed, "--out", tmp_path / "tuned", "--tune", 0.1, check=False)
     assert "was started without --tune" in searched.stderr
     heed(*resumed, "--out", tmp_path / "named", "--name", "other", "--version", "2.0.0")

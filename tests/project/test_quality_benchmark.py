@@ -143,7 +143,7 @@ def test_onnx_encoder_equals_the_pytorch_teacher(
     torch.manual_seed(1)
     encoder = read_encoder(str(bert), "--teacher")
     teacher = Teacher(encoder, 3).eval()
-    teacher.halved = False  # as the exported encoder
+    teacher.use_bfloat16 = False  # as the exported encoder
     weights = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
     optimizer = torch.optim.SGD(teacher.parameters())
     Checkpoint(tmp_path, TEACHER).save(teacher, optimizer, TrainingState(best=weights))
