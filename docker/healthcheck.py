@@ -1,4 +1,4 @@
-"""Exit with 0 if the service in this container is ready; otherwise print the reason and exit with 1."""
+"""Exit with 0 if the service in this container is ready, else print why and exit with 1."""
 
 import os
 import sys

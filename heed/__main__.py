@@ -138,7 +138,7 @@ def evaluate(
     require_modules("sklearn", "scipy", "matplotlib", "polars", extra="evaluate")
     if checkpoint:
         require_training()
-    from heed.model.evaluation.run import evaluate_bundle
+    from heed.model.evaluation import evaluate_bundle
     from heed.model.report.tables import comparison_as_markdown, comparison_as_text, scores_as_text
 
     if card and not explanations:
@@ -152,8 +152,8 @@ def evaluate(
 
         print_message(f"report: {write_report(found, report)}")
     if card and found.comparison:
-        from heed.model.export.card import add_explanation_table
-        from heed.model.inference.bundle import CARD
+        from heed.model.export import add_explanation_table
+        from heed.model.inference import CARD
 
         path = bundle / CARD
         table = comparison_as_markdown(found.comparison)

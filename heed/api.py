@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from heed.model.inference.classifier import OnnxClassifier
-    from heed.model.text.tokenizer import Encoding
+    from heed.model.inference import OnnxClassifier
+    from heed.model.text import Encoding
 
 Device = Literal["auto", "cpu", "cuda"]
 Explain = Literal["none", "attention", "contributions"]
@@ -99,8 +99,7 @@ def load(path: str | os.PathLike[str], device: Device = "cpu", threads: int = 1)
     """
     _check_choice("device", device, Device)
     threads = _check_positive("threads", threads)
-    from heed.model.inference.bundle import Bundle
-    from heed.model.inference.classifier import OnnxClassifier
+    from heed.model.inference import Bundle, OnnxClassifier
 
     return Classifier(OnnxClassifier(Bundle.load(Path(path)), device, threads))
 
@@ -203,8 +202,8 @@ class Classifier:
             top_k = _check_positive("top_k", top_k)
         if min_confidence is not None:
             min_confidence = _check_probability("min_confidence", min_confidence)
-        from heed.model.inference.response import build_answer
-        from heed.model.text.tokenizer import length_batches
+        from heed.model.inference import build_answer
+        from heed.model.text import length_batches
 
         alone = _is_single(texts)
         sent = [texts] if alone else _as_list(texts)

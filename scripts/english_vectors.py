@@ -7,9 +7,8 @@ writes tokenizer and vectors to model/distill/english/.
 import argparse
 from collections.abc import Sequence
 
-from heed.model.distill.encoder import read_encoder, static_vectors
-from heed.model.distill.static_vectors import ENGLISH
-from heed.model.training.config import TrainConfig
+from heed.model.distill import ENGLISH, read_encoder
+from heed.model.training import TrainConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -18,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("encoder", help="folder of the encoder, or its name on the hub")
     source = parser.parse_args(arguments).encoder
     encoder = read_encoder(source, "ENCODER")
-    static_vectors(encoder, TrainConfig.width, []).save(ENGLISH)
+    extract_static_vectors(encoder, TrainConfig.width, []).save(ENGLISH)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from heed.model.data.hub import read_hub_rows
+from heed.model.data import read_hub_rows
 from heed.model.errors import DataError, HeedError
 
 POLARITY = {"neg": "negative", "pos": "positive", "0": "negative", "1": "positive"}

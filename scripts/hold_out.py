@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from heed.model.data.labelled import read_labelled
+from heed.model.data import read_labelled
 from heed.model.errors import DataError, HeedError
 from scripts.fetch_data import write_rows
 

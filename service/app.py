@@ -14,12 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from heed.service.errors import ServiceError, UnknownRoute, WrongMethod
-from heed.service.http.middleware import ServiceMiddleware
-from heed.service.http.openapi import openapi_document
-from heed.service.http.pages import add_pages
-from heed.service.http.responses import error_response
-from heed.service.inference.engine import Engine
-from heed.service.metrics.metrics import Metrics
+from heed.service.http import ServiceMiddleware, add_pages, error_response, openapi_document
+from heed.service.inference import Engine
+from heed.service.metrics import Metrics
 from heed.service.routes import classify, health, models
 from heed.service.settings import Settings
 from heed.service.state import Service

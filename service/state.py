@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from heed.service.inference.engine import Engine
-from heed.service.metrics.metrics import Metrics, Snapshot
+from heed.service.inference import Engine
+from heed.service.metrics import Metrics, Snapshot
 from heed.service.settings import Settings
 
 

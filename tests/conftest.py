@@ -30,7 +30,7 @@ SLOW = {
     "tests/serving/inference/test_failing_text.py",
     "tests/serving/process/test_acceptor.py",
     "tests/serving/process/test_processes.py",
-    "tests/training/test_fit_ngrams.py",
+    "tests/training/test_ngram_fitting.py",
     "tests/training/test_search.py",
 }
 """Files whose tests train for more than a few seconds, or start several processes.

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 
-from heed.model.inference.bundle import Bundle
+from heed.model.inference import Bundle
 
 SENTENCES = (
     "The film opens slowly, but once the two sisters meet again it finds its rhythm.",

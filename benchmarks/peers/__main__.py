@@ -18,7 +18,7 @@ from benchmarks.load.server import ROOT, check_tools, describe_machine, exit_wit
 from benchmarks.load.texts import TOKENS, make_texts
 from benchmarks.load.wrk import wrk
 from benchmarks.peers.report import CONNECTIONS, ServerRates, draw, median_rates, table
-from heed.model.inference.bundle import Bundle
+from heed.model.inference import Bundle
 
 PORT = 8470
 SERVERS_FOLDER = ROOT / "benchmarks" / "peers" / "servers"

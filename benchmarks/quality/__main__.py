@@ -19,7 +19,7 @@ from benchmarks.quality.comparison import Sources, compare
 from benchmarks.quality.report import plot, table
 from benchmarks.quality.results import SetResults, as_json
 from benchmarks.quality.sets import OWN, SETS, read_files, read_set
-from heed.model.data.training_rows import TrainingRows
+from heed.model.data import TrainingRows
 from heed.model.errors import HeedError
 
 

@@ -8,8 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from heed.model.inference.bundle import Bundle
-from heed.model.inference.classifier import OnnxClassifier
+from heed.model.inference import Bundle, OnnxClassifier
 
 Floats = NDArray[np.float64]
 Settings = dict[str, float]

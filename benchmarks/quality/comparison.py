@@ -9,7 +9,7 @@ from benchmarks.quality import fasttext_bigrams, results, tfidf
 from benchmarks.quality.classifier import Classifier, HeedBundle
 from benchmarks.quality.measure import draw_timed_texts, score, time_in_turns
 from benchmarks.quality.results import Result, Scores, SetResults, Times
-from heed.model.data.training_rows import TrainingRows
+from heed.model.data import TrainingRows
 from heed.model.errors import DataError, HeedError
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.quality.classifier import Floats, Settings, split_words
-from heed.model.data.labelled import LabelledTexts, label_ids
+from heed.model.data import LabelledTexts, label_ids
 from heed.model.errors import HeedError
 
 REQUIREMENTS = "benchmarks/quality/requirements.txt"

@@ -14,11 +14,10 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from benchmarks.quality.classifier import Floats, Settings
-from heed.model.distill.encoder import read_encoder
-from heed.model.distill.teacher import Teacher
-from heed.model.inference.classifier import softmax
-from heed.model.text.tokenizer import length_batches, pad
-from heed.model.training.checkpoint import TEACHER, Checkpoint
+from heed.model.distill import Teacher, read_encoder
+from heed.model.inference import softmax
+from heed.model.text import length_batches, pad
+from heed.model.training import TEACHER, Checkpoint
 
 MAX_TOKENS = 128
 """Tokens read of a text, special tokens included."""

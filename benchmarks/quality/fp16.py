@@ -12,12 +12,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from heed.model.data.labelled import read_labelled
+from heed.model.data import read_labelled
 from heed.model.errors import HeedError
-from heed.model.inference.bundle import Bundle
-from heed.model.inference.fp16 import convert_to_fp16
-from heed.model.inference.session import CPU, CPU_BATCH_TOKENS, INPUT
-from heed.model.text.tokenizer import length_batches, pad
+from heed.model.inference import CPU, CPU_BATCH_TOKENS, INPUT, Bundle, convert_to_fp16
+from heed.model.text import length_batches, pad
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,10 +11,9 @@ import numpy as np
 
 from benchmarks.quality.classifier import Classifier, Floats
 from benchmarks.quality.results import Scores, Times
-from heed.model.data.labelled import LabelledTexts, label_ids
-from heed.model.inference.classifier import softmax
-from heed.model.metrics.calibration import fit_temperature
-from heed.model.metrics.classification import score_predictions
+from heed.model.data import LabelledTexts, label_ids
+from heed.model.inference import softmax
+from heed.model.metrics import fit_temperature, score_predictions
 
 TIMED_TEXTS = 200
 """Test texts that are timed, drawn at random, the same for every classifier."""

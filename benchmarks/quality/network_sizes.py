@@ -18,8 +18,7 @@ from benchmarks.quality.results import Result, SetResults, as_json
 from benchmarks.quality.sets import SETS
 from heed.model.commands.options import TrainOptions
 from heed.model.commands.train import train_bundle
-from heed.model.data.labelled import read_labelled
-from heed.model.data.training_rows import DataFiles
+from heed.model.data import DataFiles, read_labelled
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from heed.model.data.labelled import LabelledTexts
+from heed.model.data import LabelledTexts
 
 SCORES, TIMES = "scores.json", "times.json"
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from heed.model.data.training_rows import DataFiles, TrainingRows, read_training_rows
+from heed.model.data import DataFiles, TrainingRows, read_training_rows
 from heed.model.errors import HeedError
 from scripts.hold_out import set_aside
 

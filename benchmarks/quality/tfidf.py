@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.quality.classifier import Floats, Settings, split_words
-from heed.model.data.labelled import LabelledTexts, label_ids
+from heed.model.data import LabelledTexts, label_ids
 
 INVERSE_PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Values of C, the inverse of the regularisation strength, that are tried on dev."""

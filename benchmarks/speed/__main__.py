@@ -14,8 +14,7 @@ from pathlib import Path
 from benchmarks.load.server import check_tools, describe_machine, exit_with
 from benchmarks.speed.service import ServiceBenchmark
 from heed.model.errors import HeedError
-from heed.model.inference.bundle import Bundle
-from heed.model.inference.classifier import OnnxClassifier
+from heed.model.inference import Bundle, OnnxClassifier
 
 GOALS = (
     ("over_http", "`/classify`, 16 connections: (T - T_loop) / T_asgi", "<=", 2.0),

@@ -19,7 +19,7 @@ import onnxruntime as ort
 import tokenizers
 
 from benchmarks.load.texts import make_texts
-from heed.model.inference.bundle import Bundle
+from heed.model.inference import Bundle
 
 BATCH = 64
 TEXTS_A_RUN = 16

@@ -15,7 +15,7 @@ from benchmarks.load.open_loop import latency_percentile, open_loop
 from benchmarks.load.server import LOAD_CORE, ROOT, SERVER_CORE, get, post, running
 from benchmarks.load.texts import MIXED_LENGTHS, make_texts
 from benchmarks.load.wrk import wrk
-from heed.model.inference.bundle import Bundle
+from heed.model.inference import Bundle
 
 PORT, FLOOR_PORT, TWO_WORKERS_PORT = 8461, 8462, 8463
 URL = f"http://127.0.0.1:{PORT}"

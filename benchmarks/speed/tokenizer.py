@@ -15,9 +15,9 @@ from typing import Any
 
 import tokenizers
 
-from heed.model.data.labelled import read_texts
-from heed.model.inference.bundle import TOKENIZER, Bundle
-from heed.model.text.tokenizer import Tokenizer
+from heed.model.data import read_texts
+from heed.model.inference import TOKENIZER, Bundle
+from heed.model.text import Tokenizer
 
 MAX_TEXTS = 8_000
 """Texts of the file that are tokenized."""

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from heed.model.training.checkpoint import STATE
+from heed.model.training import STATE
 
 VOCABULARY = 100_000
 """Random words; some of the short ones are equal."""

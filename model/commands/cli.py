@@ -12,7 +12,7 @@ import typer
 from heed.model.errors import HeedError, to_install
 
 if TYPE_CHECKING:
-    from heed.model.inference.bundle import Bundle
+    from heed.model.inference import Bundle
 
 TRAINING_MODULES = ("torch", "onnx", "safetensors", "scipy")
 
@@ -191,7 +191,7 @@ def train(
     require_training()
     from heed.model.commands.options import TrainOptions
     from heed.model.commands.train import train_bundle
-    from heed.model.data.training_rows import DataFiles
+    from heed.model.data import DataFiles
 
     overrides = {
         "epochs": epochs, "batch": batch, "learning_rate": learning_rate,
@@ -264,7 +264,7 @@ def require_modules(*modules: str, extra: str) -> None:
 
 
 def _print_summary(bundle: "Bundle") -> None:
-    from heed.model.metrics.threshold import describe_threshold
+    from heed.model.metrics import describe_threshold
 
     size = sum(file.stat().st_size for file in bundle.path.iterdir())
     scores = "; ".join(

@@ -8,19 +8,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from heed.model.commands.options import TrainOptions
-from heed.model.data.training_rows import TrainingRows
+from heed.model.data import TrainingRows
 from heed.model.errors import DataError
-from heed.model.nn.network import NetworkConfig
+from heed.model.nn import NetworkConfig
 from heed.model.paths import as_utf8
-from heed.model.training.config import TrainConfig
-from heed.model.training.metadata import (
+from heed.model.training import (
     DataDescription,
     EncoderOptions,
     TeacherDescription,
     ThresholdRequest,
+    TrainConfig,
     TrainingMetadata,
+    TrainingTexts,
 )
-from heed.model.training.training_set import TrainingTexts
 
 MEND = "or start again with --force and without --resume"
 

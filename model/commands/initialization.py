@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from heed.model.commands.options import TrainOptions
-from heed.model.distill.static_vectors import ENGLISH_ENCODER, load_english_vectors
-from heed.model.text.tokenizer import Tokenizer
-from heed.model.training.config import LARGE_TRAINING_SET, TrainConfig, vocabulary_size
+from heed.model.distill import ENGLISH_ENCODER, load_english_vectors
+from heed.model.text import Tokenizer
+from heed.model.training import LARGE_TRAINING_SET, TrainConfig, vocabulary_size
 
 RANDOM = "none"
 """Value of `--init-embeddings` for random vectors."""
@@ -44,11 +44,11 @@ def choose_initialization(
     vocabulary = options.overrides.get("vocabulary")
     width = options.overrides.get("width") or TrainConfig.width
     if options.init_embeddings not in (None, RANDOM):
-        from heed.model.distill.encoder import read_encoder, static_vectors
+        from heed.model.distill import extract_static_vectors, read_encoder
 
         on_message(f"reading the token vectors of {options.init_embeddings}")
         encoder = read_encoder(options.init_embeddings, "--init-embeddings")
-        known = static_vectors(encoder, width, texts, vocabulary)
+        known = extract_static_vectors(encoder, width, texts, vocabulary)
         return Initialization(known.tokenizer, options.init_embeddings, known.vectors)
     may_use_english = (
         options.init_embeddings is None and not vocabulary and len(texts) < LARGE_TRAINING_SET

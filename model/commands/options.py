@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from heed.model.data.training_rows import DataFiles
+from heed.model.data import DataFiles
 from heed.model.errors import DataError
-from heed.model.inference.bundle import Name, Version
+from heed.model.inference import Name, Version
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,28 +8,32 @@ import numpy as np
 from heed.model.commands.describe import check_same_encoders, describe_training, resume_metadata
 from heed.model.commands.initialization import Initialization, choose_initialization
 from heed.model.commands.options import TrainOptions
-from heed.model.data.training_rows import TrainingRows, read_training_rows
-from heed.model.distill.augment import add_pseudo_labelled_texts
+from heed.model.data import TrainingRows, read_training_rows
+from heed.model.distill import add_pseudo_labelled_texts
 from heed.model.errors import DataError
-from heed.model.export.build_bundle import HeldOutData
-from heed.model.inference.bundle import check_free
-from heed.model.metrics.calibration import Floats
-from heed.model.nn.ngrams import NgramConfig, NgramModel
+from heed.model.export import HeldOutData
+from heed.model.inference import check_free
+from heed.model.metrics import Floats
+from heed.model.nn import NgramConfig, NgramModel
 from heed.model.paths import check_writable
-from heed.model.text.tokenizer import Tokenizer
-from heed.model.training.checkpoint import Checkpoint
-from heed.model.training.config import (
+from heed.model.text import Tokenizer
+from heed.model.training import (
+    MAX_LABELS,
     MAX_TEXT_TOKENS,
+    Checkpoint,
+    Dataset,
     TrainConfig,
+    TrainingMetadata,
+    TrainingSet,
+    TrainingTexts,
     class_weights,
     derive_config,
+    fit_ngrams,
+    predict_logits,
+    tokenize_rows,
+    tokenize_training_texts,
     vocabulary_size,
 )
-from heed.model.training.dataset import Dataset, tokenize_rows
-from heed.model.training.fit_ngrams import MAX_LABELS, fit_ngrams
-from heed.model.training.metadata import TrainingMetadata
-from heed.model.training.trainer import predict_logits
-from heed.model.training.training_set import TrainingSet, TrainingTexts, tokenize_training_texts
 
 OnMessage = Callable[[str], None]
 """Callback for one line of progress."""
@@ -198,7 +202,7 @@ def label_training_set(
     """Return the training set and its metadata. With a teacher, the teacher labels all texts."""
     if run.options.teacher is None:
         return data.training.all_texts(), metadata
-    from heed.model.distill.label import distill
+    from heed.model.distill import distill
 
     outputs = distill(
         run.options.teacher, texts, rows.dev, metadata.labels, initialization.tokenizer,

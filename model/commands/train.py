@@ -18,11 +18,9 @@ from heed.model.commands.steps import (
     tokenize,
 )
 from heed.model.commands.tuning import tune
-from heed.model.export.build_bundle import HeldOutData, build_bundle, choose_example
-from heed.model.inference.bundle import Bundle, check_free
-from heed.model.training.checkpoint import Checkpoint
-from heed.model.training.dataset import tokenize_rows
-from heed.model.training.trainer import train_network
+from heed.model.export import HeldOutData, build_bundle, choose_example
+from heed.model.inference import Bundle, check_free
+from heed.model.training import Checkpoint, tokenize_rows, train_network
 
 
 def train_bundle(options: TrainOptions, on_message: OnMessage) -> Bundle:

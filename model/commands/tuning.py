@@ -2,10 +2,8 @@
 
 from heed.model.commands.initialization import Initialization
 from heed.model.commands.steps import Run, TokenizedRows
-from heed.model.metrics.calibration import Floats
-from heed.model.training.dataset import Dataset
-from heed.model.training.metadata import TrainingMetadata, TuningResult
-from heed.model.training.search import Trial, search_config
+from heed.model.metrics import Floats
+from heed.model.training import Dataset, TrainingMetadata, Trial, TuningResult, search_config
 
 
 def tune(

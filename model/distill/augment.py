@@ -23,11 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from heed.model.data.labelled import LabelledTexts
+from heed.model.data import LabelledTexts
 from heed.model.distill.synonyms import Synonyms
-from heed.model.text.tokenizer import Tokenizer
-from heed.model.training.config import LARGE_TRAINING_SET
-from heed.model.training.training_set import TrainingTexts
+from heed.model.text import Tokenizer
+from heed.model.training import LARGE_TRAINING_SET, TrainingTexts
 
 MAX_TEXTS_PER_ROW = 30
 """Maximum number of new texts per short text."""

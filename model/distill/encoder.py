@@ -15,7 +15,7 @@ from torch import Tensor
 
 from heed.model.distill.static_vectors import StaticVectors
 from heed.model.errors import DataError, HeedError, to_install
-from heed.model.text.pretrained_vocab import MAX_PRETRAINED_TOKENS, adapt_tokenizer
+from heed.model.text import MAX_PRETRAINED_TOKENS, adapt_tokenizer
 
 TOKENS_PER_BATCH = 1024
 """Tokens that go through the encoder in one batch, each as a text of its own."""
@@ -78,7 +78,7 @@ def read_encoder(source: str, option: str) -> Encoder:
     return Encoder(network, tokenizer)
 
 
-def static_vectors(
+def extract_static_vectors(
     encoder: Encoder, width: int, texts: Sequence[str], max_tokens: int | None = None
 ) -> StaticVectors:
     """Reduce an encoder to one vector per token (Model2Vec, Tulkens and van Dongen 2024).

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from heed.model.data.labelled import LabelledTexts, label_ids
+from heed.model.data import LabelledTexts, label_ids
 from heed.model.distill.augment import MAX_TEACHER_TOKENS
 from heed.model.distill.encoder import Encoder, read_encoder
 from heed.model.distill.teacher import (
@@ -19,18 +19,18 @@ from heed.model.distill.teacher import (
     to_dataset,
     tokenize_for_teacher,
 )
-from heed.model.text.tokenizer import Tokenizer, length_batches
-from heed.model.training.checkpoint import Checkpoint
-from heed.model.training.dataset import NO_LABEL
-from heed.model.training.distillation_targets import (
+from heed.model.text import Tokenizer, length_batches
+from heed.model.training import (
+    INFERENCE_TOKENS,
+    NO_LABEL,
+    Checkpoint,
     StateProjection,
     TeacherOutputs,
     TokenTargets,
+    TrainingTexts,
     align_token_targets,
+    progress_bar,
 )
-from heed.model.training.progress import progress_bar
-from heed.model.training.trainer import INFERENCE_TOKENS
-from heed.model.training.training_set import TrainingTexts
 
 TRUE_LABEL_LOGIT = 20.0
 """Logit of the true label of a text that the teacher does not label."""

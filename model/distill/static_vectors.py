@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from heed.model.errors import TextError
-from heed.model.text.tokenizer import Tokenizer
+from heed.model.text import Tokenizer
 
 ENGLISH = Path(__file__).parent / "english"
 """Written by `scripts/english_vectors.py`; its README names the source."""

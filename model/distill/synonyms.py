@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from heed.model.text.tokenizer import Encoding, Tokenizer
+from heed.model.text import Encoding, Tokenizer
 
 MAX_NEIGHBOURS = 20
 """Number of words that may replace a word."""

@@ -20,10 +20,14 @@ from torch import Tensor, nn
 
 from heed.model.distill.augment import MAX_TEACHER_TOKENS
 from heed.model.distill.encoder import Encoder
-from heed.model.training.checkpoint import Checkpoint
-from heed.model.training.config import TrainConfig
-from heed.model.training.dataset import NO_LABEL, Dataset
-from heed.model.training.trainer import deterministic, run_training
+from heed.model.training import (
+    NO_LABEL,
+    Checkpoint,
+    Dataset,
+    TrainConfig,
+    deterministic,
+    run_training,
+)
 
 HEAD_LEARNING_RATE_FACTOR = 20.0
 """Learning rate of the new layer, as a multiple of the encoder's."""

@@ -15,8 +15,8 @@ from heed.model.evaluation.faithfulness import (
     ExplainedText,
     leave_one_out,
 )
-from heed.model.inference.classifier import OnnxClassifier
-from heed.model.text.tokenizer import Encoding
+from heed.model.inference import OnnxClassifier
+from heed.model.text import Encoding
 
 Floats = NDArray[np.float64]
 Result = TypeVar("Result")

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heed.model.data.rationales import RationaleText, WordRationales
+from heed.model.data import RationaleText, WordRationales
 from heed.model.errors import DataError
 from heed.model.evaluation.attributions import attribute
 from heed.model.evaluation.explanation_scores import score_explanations
 from heed.model.evaluation.faithfulness import DeletionScorer, ExplainedText
-from heed.model.inference.classifier import OnnxClassifier, softmax
-from heed.model.inference.response import word_spans
-from heed.model.text.tokenizer import Encoding
+from heed.model.inference import OnnxClassifier, softmax, word_spans
+from heed.model.text import Encoding
 
 SEED = 0
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from heed.model.data.rationales import WordRationales
+from heed.model.data import WordRationales
 from heed.model.evaluation import faithfulness
 from heed.model.evaluation.faithfulness import (
     CHUNK_TEXTS,

@@ -16,13 +16,11 @@ from torch import Tensor
 from heed.model.errors import DataError
 from heed.model.evaluation.attributions import Attribution, timed
 from heed.model.evaluation.faithfulness import ExplainedText
-from heed.model.export.parity import TOLERANCE, max_difference
-from heed.model.export.served_network import ServedNetwork
-from heed.model.inference.bundle import Bundle
-from heed.model.inference.classifier import OnnxClassifier
-from heed.model.metrics.calibration import NETWORK_ONLY, Mixture
-from heed.model.text.tokenizer import length_batches, pad
-from heed.model.training.checkpoint import Checkpoint
+from heed.model.export import TOLERANCE, ServedNetwork, max_difference
+from heed.model.inference import Bundle, OnnxClassifier
+from heed.model.metrics import NETWORK_ONLY, Mixture
+from heed.model.text import length_batches, pad
+from heed.model.training import Checkpoint
 
 STEPS = 50
 """Steps of the integral in integrated gradients."""

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from heed.model.data.rationales import WordRationales
+from heed.model.data import WordRationales
 from heed.model.evaluation.faithfulness import rank_correlation
 
 Floats = NDArray[np.float64]

@@ -10,18 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heed.model.data.hub import with_default_split
-from heed.model.data.labelled import LabelledTexts, label_ids, read_labelled
-from heed.model.data.rationales import has_rationales, read_rationales
+from heed.model.data import (
+    LabelledTexts,
+    has_rationales,
+    label_ids,
+    read_labelled,
+    read_rationales,
+    with_default_split,
+)
 from heed.model.errors import DataError, TextError
 from heed.model.evaluation.compare_explanations import (
     ExplanationComparison,
     compare_explanations,
 )
-from heed.model.inference.bundle import Bundle
-from heed.model.inference.classifier import OnnxClassifier
-from heed.model.inference.session import Device
-from heed.model.metrics.classification import ClassificationScores, score_predictions
+from heed.model.inference import Bundle, Device, OnnxClassifier
+from heed.model.metrics import ClassificationScores, score_predictions
 from heed.model.paths import as_utf8
 
 CHUNK_TEXTS = 1024

@@ -7,8 +7,8 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from heed.model.inference.bundle import MODEL, BundleConfig
-from heed.model.metrics.threshold import describe_threshold
+from heed.model.inference import MODEL, BundleConfig
+from heed.model.metrics import describe_threshold
 
 MAX_LISTED_LABELS = 20
 MAX_EXAMPLE_CHARACTERS = 80

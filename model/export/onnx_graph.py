@@ -16,9 +16,16 @@ from torch import Tensor, nn
 
 from heed.model.export import onnx_templates as templates
 from heed.model.export.served_network import ServedNetwork
-from heed.model.inference.session import INPUT, OUTPUTS
-from heed.model.nn.layers import MASKED_SCORE, SCORE_BOUND, Block
-from heed.model.nn.ngrams import FIRST_FACTOR, PREVIOUS_FACTOR, TAGS, NgramModel
+from heed.model.inference import INPUT, OUTPUTS
+from heed.model.nn import (
+    FIRST_FACTOR,
+    MASKED_SCORE,
+    PREVIOUS_FACTOR,
+    SCORE_BOUND,
+    TAGS,
+    Block,
+    NgramModel,
+)
 
 OPSET = 23
 """The first opset with an Attention operator.

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from heed.model.errors import InferenceError
-from heed.model.inference.classifier import OnnxClassifier
-from heed.model.nn.network import Network
-from heed.model.text.tokenizer import Encoding, length_batches, pad
+from heed.model.inference import OnnxClassifier
+from heed.model.nn import Network
+from heed.model.text import Encoding, length_batches, pad
 
 TOLERANCE = 1e-4
 """Maximum difference of any number of the output."""

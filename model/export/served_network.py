@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from heed.model.metrics.calibration import NETWORK_ONLY, Mixture
-from heed.model.nn.network import Network, Output
-from heed.model.nn.ngrams import NgramModel
+from heed.model.metrics import NETWORK_ONLY, Mixture
+from heed.model.nn import Network, NgramModel, Output
 
 
 class ServedNetwork(Network):

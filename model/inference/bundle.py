@@ -25,7 +25,7 @@ from pydantic import (
 
 from heed.model.errors import BundleError, DataError
 from heed.model.paths import cannot_write, check_replaceable
-from heed.model.text.tokenizer import PADDING, Tokenizer
+from heed.model.text import PADDING, Tokenizer
 
 MODEL, TOKENIZER, CONFIG, CARD = "model.onnx", "tokenizer.json", "config.json", "README.md"
 

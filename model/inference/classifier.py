@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from heed.model.errors import InferenceError
 from heed.model.inference.bundle import Bundle
 from heed.model.inference.session import OUTPUTS, Device, Precision, Session
-from heed.model.text.tokenizer import Encoding, length_batches, pad
+from heed.model.text import Encoding, length_batches, pad
 
 Explain = Literal["none", "attention", "contributions"]
 

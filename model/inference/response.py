@@ -11,7 +11,7 @@ import numpy as np
 
 from heed.model.inference.bundle import BundleConfig
 from heed.model.inference.classifier import Explain, Prediction
-from heed.model.text.tokenizer import Encoding
+from heed.model.text import Encoding
 
 Unit = Literal["token", "word"]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heed.model.inference.bundle import BundleConfig
+from heed.model.inference import BundleConfig
 
 MAX_ACCURACY_LOSS = 0.01
 """Share of the dev rows that may lose a right label, to reject out-of-scope texts."""

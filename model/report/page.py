@@ -10,10 +10,9 @@ import numpy as np
 from msgspec import to_builtins
 
 from heed.model.errors import DataError
-from heed.model.evaluation.compare_explanations import ExplanationComparison
-from heed.model.evaluation.run import Evaluation
-from heed.model.inference.response import build_answer
-from heed.model.metrics.classification import ClassificationScores
+from heed.model.evaluation import Evaluation, ExplanationComparison
+from heed.model.inference import build_answer
+from heed.model.metrics import ClassificationScores
 from heed.model.report.plots import (
     confidence_histogram,
     confusion_image,

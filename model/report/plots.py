@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from heed.model.evaluation.faithfulness import DELETION_SHARES
-from heed.model.metrics.classification import CalibrationBin
+from heed.model.evaluation import DELETION_SHARES
+from heed.model.metrics import CalibrationBin
 
 Floats = NDArray[np.float64]
 

@@ -7,10 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from heed.model.evaluation.compare_explanations import ExplanationComparison
-from heed.model.evaluation.explanation_scores import NORMALISED_TEXTS
-from heed.model.evaluation.run import Evaluation
-from heed.model.metrics.classification import ClassificationScores
+from heed.model.evaluation import NORMALISED_TEXTS, Evaluation, ExplanationComparison
+from heed.model.metrics import ClassificationScores
 from heed.model.report.render import printable
 
 MAX_MATRIX_LABELS = 12

@@ -25,12 +25,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from heed.model.data.labelled import LabelledTexts, read_labelled, read_texts
+from heed.model.data import LabelledTexts, read_labelled, read_texts
 from heed.model.errors import DataError
-from heed.model.nn.network import Network
-from heed.model.nn.ngrams import NgramModel
+from heed.model.nn import Network, NgramModel
 from heed.model.paths import cannot_write
-from heed.model.text.tokenizer import Tokenizer
+from heed.model.text import Tokenizer
 from heed.model.training.distillation_targets import TeacherOutputs
 from heed.model.training.metadata import TrainingMetadata
 from heed.model.training.tensor_files import damaged, read_tensors, write_tensors, write_text

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from heed.model.errors import DataError
-from heed.model.nn.network import NetworkConfig, NetworkSizes
+from heed.model.nn import NetworkConfig, NetworkSizes
 
 MAX_VOCABULARY = 16_000
 MAX_TEXT_TOKENS = 512

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from heed.model.data.labelled import LabelledTexts, label_ids
+from heed.model.data import LabelledTexts, label_ids
 from heed.model.errors import DataError, TextError
-from heed.model.text.tokenizer import Tokenizer
+from heed.model.text import Tokenizer
 from heed.model.training.distillation_targets import TokenTargets
 
 BATCHES_PER_POOL = 50

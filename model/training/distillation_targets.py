@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from heed.model.inference.classifier import softmax
+from heed.model.inference import softmax
 
 TEMPERATURE = 2.0
 """Soft labels are softmax(teacher logits / temperature). A higher one makes them softer."""

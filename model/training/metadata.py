@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter
 
-from heed.model.nn.network import NetworkConfig
+from heed.model.nn import NetworkConfig
 from heed.model.training.config import TrainConfig
 
 STRICT = ConfigDict(extra="forbid", strict=True)

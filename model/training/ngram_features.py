@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from heed.model.nn.ngrams import TAGS, NgramConfig, bucket_index, ngram_key
+from heed.model.nn import TAGS, NgramConfig, bucket_index, ngram_key
 from heed.model.training.dataset import Dataset
 
 Floats = NDArray[np.float32]

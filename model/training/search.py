@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from heed.model.inference.classifier import softmax
-from heed.model.metrics.calibration import Floats, fit_mixture_weights, fit_temperature
-from heed.model.nn.network import Network, NetworkConfig
+from heed.model.inference import softmax
+from heed.model.metrics import Floats, fit_mixture_weights, fit_temperature
+from heed.model.nn import Network, NetworkConfig
 from heed.model.training.config import TrainConfig
 from heed.model.training.dataset import Dataset
 from heed.model.training.trainer import DeadlinePassed, predict_logits, train_network

@@ -13,10 +13,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from heed.model.metrics.calibration import Floats, fit_mixture_weights
-from heed.model.nn.losses import attention_loss, distillation_loss
-from heed.model.nn.network import Network, NetworkConfig
-from heed.model.text.tokenizer import length_batches
+from heed.model.metrics import Floats, fit_mixture_weights
+from heed.model.nn import Network, NetworkConfig, attention_loss, distillation_loss
+from heed.model.text import length_batches
 from heed.model.training.checkpoint import Checkpoint, TrainingState
 from heed.model.training.config import TrainConfig, class_weights
 from heed.model.training.dataset import (

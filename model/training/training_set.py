@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heed.model.data.labelled import LabelledTexts
-from heed.model.text.tokenizer import Tokenizer
+from heed.model.data import LabelledTexts
+from heed.model.text import Tokenizer
 from heed.model.training.dataset import Dataset, tokenize_rows, tokenize_texts
 from heed.model.training.distillation_targets import TeacherOutputs
 

@@ -1,1 +1,30 @@
 """HTTP: the protocol of a connection, the middleware, request bodies, responses and pages."""
+
+from heed.service.http import openapi, schemas
+from heed.service.http.middleware import ServiceMiddleware
+from heed.service.http.openapi import EXAMPLE_METRICS, EXAMPLE_MODEL, openapi_document, route_docs
+from heed.service.http.pages import add_pages
+from heed.service.http.protocol import Protocol
+from heed.service.http.request_body import check_headers, parse, read_body
+from heed.service.http.responses import JsonResponse, error_response
+from heed.service.http.schemas import Model, Models, Status
+
+__all__ = [
+    "EXAMPLE_METRICS",
+    "EXAMPLE_MODEL",
+    "JsonResponse",
+    "Model",
+    "Models",
+    "Protocol",
+    "ServiceMiddleware",
+    "Status",
+    "add_pages",
+    "check_headers",
+    "error_response",
+    "openapi",
+    "openapi_document",
+    "parse",
+    "read_body",
+    "route_docs",
+    "schemas",
+]

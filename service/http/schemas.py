@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from typing_extensions import TypedDict  # pydantic requires this one before Python 3.12
 
-from heed.model.inference.classifier import Explain
-from heed.model.inference.response import Unit
+from heed.model.inference import Explain, Unit
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 

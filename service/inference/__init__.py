@@ -1,1 +1,9 @@
 """From texts to predictions: a bounded queue, and the threads that run the network."""
+
+from heed.service.inference.batcher import Job
+from heed.service.inference.engine import Engine
+
+__all__ = [
+    "Engine",
+    "Job",
+]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from heed.model.errors import TextError
-from heed.model.inference.classifier import Explain, OnnxClassifier, Prediction
+from heed.model.inference import Explain, OnnxClassifier, Prediction
 from heed.service.errors import QueueFull, ServiceError
 
 SHARES_OF_BATCH = 8

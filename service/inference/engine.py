@@ -11,8 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from heed.model.errors import BundleError
-from heed.model.inference.bundle import find_bundles
-from heed.model.inference.classifier import Explain, OnnxClassifier
+from heed.model.inference import Explain, OnnxClassifier, find_bundles
 from heed.service.errors import ClientDisconnected, QueueFull
 from heed.service.inference.batcher import Batcher, Entry, Job
 from heed.service.inference.runner import PROBE_TEXT, BatchReport, run_batch

@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass, field
 
 from heed.model.errors import TextError
-from heed.model.inference.classifier import Explain, OnnxClassifier
-from heed.model.text.tokenizer import Encoding, length_batches
+from heed.model.inference import Explain, OnnxClassifier
+from heed.model.text import Encoding, length_batches
 from heed.service.errors import InferenceDown, InferenceFailed, InternalError
 from heed.service.inference.batcher import Entry
 

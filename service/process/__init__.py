@@ -1,1 +1,6 @@
-"""The processes: a supervisor that starts workers, their shared socket, and the log."""
+"""The processes: a supervisor that starts workers, their shared socket, and the log.
+
+Import the module that you need: `supervisor` loads neither FastAPI nor onnxruntime, `worker` loads both.
+"""
+
+__all__ = ["options", "supervisor"]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from heed.model.errors import HeedError
-from heed.service.metrics.metrics import Snapshot, add_up, without_gauges
+from heed.service.metrics import Snapshot, add_up, without_gauges
 from heed.service.process.channel import Channel
 from heed.service.process.cpu_limit import warn_if_oversubscribed
 from heed.service.process.logs import start_logging

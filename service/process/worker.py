@@ -17,8 +17,8 @@ from fastapi import FastAPI
 
 from heed.model.errors import HeedError
 from heed.service.app import create_app
-from heed.service.http.protocol import Protocol
-from heed.service.metrics.metrics import Snapshot
+from heed.service.http import Protocol
+from heed.service.metrics import Snapshot
 from heed.service.process.acceptor import Acceptor
 from heed.service.process.channel import Channel, encode
 from heed.service.process.logs import start_logging

@@ -9,13 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from heed.model.errors import TextError
-from heed.model.inference.classifier import Prediction
-from heed.model.inference.response import build_answer
+from heed.model.inference import Prediction, build_answer
 from heed.service.errors import Fault, InferenceDown, Invalid, ServiceError, TooLarge, Unavailable
-from heed.service.http import openapi, schemas
-from heed.service.http.request_body import check_headers, parse, read_body
-from heed.service.http.responses import JsonResponse
-from heed.service.inference.batcher import Job
+from heed.service.http import JsonResponse, check_headers, openapi, parse, read_body, schemas
+from heed.service.inference import Job
 from heed.service.routes.models import select_model
 from heed.service.state import Service
 

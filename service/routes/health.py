@@ -6,10 +6,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from heed.service.errors import InferenceDown, Unavailable
-from heed.service.http.openapi import EXAMPLE_METRICS, route_docs
-from heed.service.http.responses import JsonResponse
-from heed.service.http.schemas import Status
-from heed.service.metrics.metrics import to_prometheus
+from heed.service.http import EXAMPLE_METRICS, JsonResponse, Status, route_docs
+from heed.service.metrics import to_prometheus
 from heed.service.state import Service
 
 router = APIRouter(tags=["operations"])

@@ -6,12 +6,10 @@ from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from heed.model.inference.classifier import OnnxClassifier
+from heed.model.inference import OnnxClassifier
 from heed.service.errors import Invalid, UnknownModel
-from heed.service.http.openapi import EXAMPLE_MODEL, route_docs
-from heed.service.http.responses import JsonResponse
-from heed.service.http.schemas import Model, Models
-from heed.service.inference.engine import Engine
+from heed.service.http import EXAMPLE_MODEL, JsonResponse, Model, Models, route_docs
+from heed.service.inference import Engine
 
 router = APIRouter(tags=["models"])
 

@@ -19,7 +19,7 @@ from heed.model.errors import DataError
 from heed.model.inference.bundle import Bundle
 from heed.model.inference.classifier import OnnxClassifier
 from heed.model.training.checkpoint import METADATA, STATE, TOKENIZER, Checkpoint
-from heed.model.training.fit_ngrams import MAX_LABELS
+from heed.model.training.ngram_fitting import MAX_LABELS
 from tests.conftest import TRAIN_OPTIONS
 from tests.support.command import ROOT, heed
 from tests.support.texts import reviews, write_csv

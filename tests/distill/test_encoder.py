@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heed.model.distill.encoder import Encoder, read_encoder, static_vectors
+from heed.model.distill.encoder import Encoder, read_encoder
 from heed.model.errors import DataError
 from heed.model.inference.bundle import Bundle
 from heed.model.text.pretrained_vocab import adapt_tokenizer
@@ -96,7 +96,7 @@ def test_a_large_vocabulary_is_reduced_to_the_tokens_of_the_texts(
 
 
 def test_static_vectors_are_principal_components_and_repeatable(encoder: Encoder) -> None:
-    one, same = (static_vectors(encoder, 8, TEXTS) for _ in range(2))
+    one, same = (extract_static_vectors(encoder, 8, TEXTS) for _ in range(2))
     assert torch.equal(one.vectors, same.vectors)
     assert one.vectors.shape == (one.tokenizer.vocabulary, 8)
     assert not one.vectors[0].any()
@@ -104,7 +104,7 @@ def test_static_vectors_are_principal_components_and_repeatable(encoder: Encoder
     deviations = one.vectors[1:].std(dim=0)
     assert (deviations[:-1] >= deviations[1:]).all()
     with pytest.raises(DataError, match="fewer than --width 128"):
-        static_vectors(encoder, 128, TEXTS)
+        extract_static_vectors(encoder, 128, TEXTS)
 
 
 def test_a_folder_that_is_not_an_encoder_is_an_error(tmp_path: Path, bert: Path) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from heed.model.nn.ngrams import NgramConfig, NgramModel
+from heed.model.nn import NgramConfig, NgramModel
 from heed.model.training.dataset import Dataset
 from heed.model.training.ngram_features import (
     Floats,

@@ -15,22 +15,18 @@ from heed.model.export.card import render_card
 from heed.model.export.onnx_graph import to_onnx
 from heed.model.export.parity import check_parity
 from heed.model.export.served_network import ServedNetwork
-from heed.model.inference.bundle import Bundle, BundleConfig, write_bundle
-from heed.model.inference.classifier import OnnxClassifier, softmax
-from heed.model.metrics.calibration import (
+from heed.model.inference import Bundle, BundleConfig, OnnxClassifier, softmax, write_bundle
+from heed.model.metrics import (
     NETWORK_ONLY,
     Mixture,
+    choose_threshold,
     fit_mixture_weights,
     fit_temperature,
+    score_predictions,
 )
-from heed.model.metrics.classification import score_predictions
-from heed.model.metrics.threshold import choose_threshold
-from heed.model.nn.network import Network
-from heed.model.nn.ngrams import NgramModel
-from heed.model.text.tokenizer import Tokenizer
-from heed.model.training.dataset import Dataset
-from heed.model.training.metadata import ThresholdRequest, TrainingMetadata
-from heed.model.training.trainer import predict_logits
+from heed.model.nn import Network, NgramModel
+from heed.model.text import Tokenizer
+from heed.model.training import Dataset, ThresholdRequest, TrainingMetadata, predict_logits
 
 BUNDLE_FORMAT = 1
 PARITY_TEXTS = 256

@@ -6,7 +6,7 @@ import torch
 
 from heed.model.nn.ngrams import NgramConfig, NgramModel
 from heed.model.training.dataset import Dataset
-from heed.model.training.fit_ngrams import MIN_LENGTH_RATIO, fit_ngrams, prior_scale
+from heed.model.training.ngram_fitting import MIN_LENGTH_RATIO, fit_ngrams, prior_scale
 from heed.model.training.trainer import predict_logits
 from tests.support.made_rows import VOCABULARY, flat, make_rows
 
