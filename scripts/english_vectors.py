@@ -7,7 +7,7 @@ writes tokenizer and vectors to model/distill/english/.
 import argparse
 from collections.abc import Sequence
 
-from heed.model.distill import ENGLISH, read_encoder
+from heed.model.distill import ENGLISH, extract_static_vectors, read_encoder
 from heed.model.training import TrainConfig
 
 

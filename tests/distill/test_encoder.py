@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heed.model.distill.encoder import Encoder, read_encoder
+from heed.model.distill.encoder import Encoder, extract_static_vectors, read_encoder
 from heed.model.errors import DataError
 from heed.model.inference.bundle import Bundle
 from heed.model.text.pretrained_vocab import adapt_tokenizer
