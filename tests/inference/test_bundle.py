@@ -126,8 +126,8 @@ def test_a_missing_output_is_an_error(copy: Path) -> None:
 
 
 def unmask_pooling(model: onnx.ModelProto) -> None:
-    [masked] = [tensor for tensor in model.graph.initializer if tensor.name == "masked"]
-    masked.CopyFrom(onnx.numpy_helper.from_array(np.array(0, np.float32), "masked"))
+    [masked] = [tensor for tensor in model.graph.initializer if tensor.name == "masked_score"]
+    masked.CopyFrom(onnx.numpy_helper.from_array(np.array(0, np.float32), "masked_score"))
 
 
 def unmask_attention(model: onnx.ModelProto) -> None:
