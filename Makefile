@@ -27,7 +27,7 @@ test: $(VENV)/.dev ## run all tests and report the branch coverage
 	@$(BIN)/coverage report $(if $(filter true,$(CI)),--fail-under=$(COVERAGE))
 
 test-fast: $(VENV)/.dev ## run the tests that take no training, browser, container or several processes
-	@$(BIN)/pytest -m "not slow and not browser and not container" $(ARGS)
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slow and not browser and not container" $(ARGS)
 
 check: $(VENV)/.dev ## check format, lint, types, shell scripts and the Dockerfile
 	$(BIN)/ruff format --check

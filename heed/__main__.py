@@ -148,7 +148,7 @@ def evaluate(
         explanations=explanations, checkpoint=checkpoint, limit=limit,
     )  # fmt: skip
     if report:
-        from heed.model.report.page import write_report
+        from heed.model.report.evaluation_report import write_report
 
         print_message(f"report: {write_report(found, report)}")
     if card and found.comparison:

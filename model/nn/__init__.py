@@ -1,7 +1,7 @@
 """The layers and losses of the attention network, and the n-gram model."""
 
+from heed.model.nn.auxiliary_losses import attention_loss, distillation_loss
 from heed.model.nn.layers import MASKED_SCORE, SCORE_BOUND, Block
-from heed.model.nn.losses import attention_loss, distillation_loss
 from heed.model.nn.network import Network, NetworkConfig, NetworkSizes, Output
 from heed.model.nn.ngrams import (
     FIRST_FACTOR,

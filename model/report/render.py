@@ -74,7 +74,7 @@ def html_page(title: str, body: str, styles: Sequence[str]) -> str:
         styles: names of the CSS files to include.
     """
     style = "".join(read_resource(name) for name in styles)
-    return Template(read_resource("page.html")).substitute(
+    return Template(read_resource("page_frame.html")).substitute(
         title=escape(title), style=style, body=body
     )
 

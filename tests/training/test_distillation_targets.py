@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from heed.model.nn.losses import distillation_loss
+from heed.model.nn.auxiliary_losses import distillation_loss
 from heed.model.nn.network import Network, NetworkConfig
 from heed.model.training.config import TrainConfig
 from heed.model.training.dataset import Dataset

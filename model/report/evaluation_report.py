@@ -54,7 +54,7 @@ def render_report(evaluation: Evaluation) -> str:
     scores, config = evaluation.scores, evaluation.classifier.config
     confidence = evaluation.probabilities.max(axis=1)
     right = evaluation.probabilities.argmax(axis=1) == evaluation.truth
-    body = Template(read_resource("report.html")).substitute(
+    body = Template(read_resource("evaluation_report.html")).substitute(
         name=escape(config.name),
         version=escape(config.version),
         data=escape(evaluation.data_name),
@@ -68,7 +68,7 @@ def render_report(evaluation: Evaluation) -> str:
         errors=_errors(evaluation),
     )
     title = f"{config.name} {config.version} on {evaluation.data_name}"
-    return html_page(title, body, ["shading.css", "report.css"])
+    return html_page(title, body, ["shading.css", "evaluation_report.css"])
 
 
 def _figures(scores: ClassificationScores) -> str:

@@ -12,7 +12,7 @@ from heed.model.evaluation.run import Evaluation, evaluate_bundle
 from heed.model.inference.bundle import Bundle
 from heed.model.inference.classifier import OnnxClassifier
 from heed.model.metrics.classification import score_predictions
-from heed.model.report.page import render_report
+from heed.model.report.evaluation_report import render_report
 from tests.support.command import heed
 from tests.support.texts import write_csv
 
