@@ -5,71 +5,69 @@ once, checks it against the hash in `config.json` and keeps its bytes, so that e
 bytes run.
 """
 
-import hashlib
-import json
+import logging
 import os
-import shutil
 import tempfile
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from typing import Any, Self
 
 from heed.model.errors import BundleError, DataError
+from heed.model.inference.bundle_config import (
+    CARD,
+    CONFIG,
+    FORMAT,
+    MODEL,
+    MULTI_LABEL,
+    TOKENIZER,
+    BundleConfig,
+    Name,
+    Version,
+    format_config,
+)
+from heed.model.inference.bundle_files import (
+    BundleFiles,
+    cannot_read,
+    find_bundle_folders,
+    is_bundle,
+    read_bundle_files,
+    read_bundle_folder,
+)
+from heed.model.inference.replace_folder import (
+    METHODS,
+    Method,
+    remove_folder,
+    replace_folder,
+    whole_folder,
+    write_files,
+)
+from heed.model.inference.served_models import Candidate, ModelId, ModelTable, choose_served
 from heed.model.paths import cannot_write, check_replaceable
 from heed.model.text import PADDING, Tokenizer
 
-MODEL, TOKENIZER, CONFIG, CARD = "model.onnx", "tokenizer.json", "config.json", "README.md"
+__all__ = [
+    "CARD",
+    "CONFIG",
+    "MODEL",
+    "TOKENIZER",
+    "Bundle",
+    "BundleConfig",
+    "Name",
+    "Version",
+    "check_free",
+    "find_bundles",
+    "write_bundle",
+]
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Version = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+NEW = ".new"
+SECONDS_OF_A_WRITE = 3600.0
+"""A folder of an unfinished write that is older was left by a killed process."""
 
-
-class BundleConfig(BaseModel):
-    """The content of `config.json`."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    format: Literal[1]
-    name: Name
-    version: Version
-    labels: Annotated[list[Annotated[str, StringConstraints(min_length=1)]], Field(min_length=2)]
-    """In the order of the outputs of the network."""
-    max_tokens: Annotated[int, Field(ge=1)]
-    """Number of tokens of a text that the network reads."""
-    bias: list[Finite]
-    """Constant term of the logit of each label."""
-    temperature: Annotated[Finite, Field(gt=0)]
-    """Probabilities are softmax(logits / temperature)."""
-    min_confidence: Annotated[Finite, Field(ge=0, le=1)] | None
-    """Below this probability the answer has no label; None: it always has one."""
-    sha256: dict[str, str]
-    """Hash of each file, by its name."""
-    network: dict[str, Any] = {}
-    """Sizes of the network."""
-    training: dict[str, Any] = {}
-    """Data, options and date of the training."""
-    scores: dict[str, Any] = {}
-    """Scores on dev and test."""
-    tools: dict[str, Any] = {}
-    """Versions of the libraries."""
-
-    @model_validator(mode="after")
-    def _check_labels(self) -> Self:
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError("labels must differ from each other")
-        if len(self.bias) != len(self.labels):
-            raise ValueError(f"bias has {len(self.bias)} numbers for {len(self.labels)} labels")
-        return self
+log = logging.getLogger("heed")
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,8 @@ class Bundle:
     tokenizer: Tokenizer
     model: bytes
     """Content of the ONNX file."""
+    further: Mapping[str, bytes] = field(default_factory=dict)
+    """Content of the other binary files, by name."""
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -90,26 +90,33 @@ class Bundle:
             BundleError: a file is missing, damaged or does not fit the others.
         """
         try:
-            bundles = [] if _is_bundle(path) else _bundles_in(path)
+            bundles = [] if is_bundle(path) or not path.is_dir() else find_bundle_folders(path)[0]
         except OSError as error:
-            raise _cannot_read(error) from error
+            raise cannot_read(error) from error
         if bundles:
             raise BundleError(
                 f"{path}: is a folder of bundles, not a bundle; name one of them, such as "
                 f"{bundles[0]}"
             )
-        config = _read_config(path)
-        content = {}
-        for name in (MODEL, TOKENIZER):
-            content[name] = _read(path, name)
-            digest = hashlib.sha256(content[name]).hexdigest()
-            if digest != config.sha256.get(name):
-                raise BundleError(
-                    f"{path / name}: its SHA-256 is not the one in {CONFIG}, so the file was "
-                    "changed or damaged; copy the bundle again"
-                )
+        return cls.from_files(read_bundle_files(path))
+
+    @classmethod
+    def from_files(cls, files: BundleFiles) -> Self:
+        """Make a bundle of files that are in memory.
+
+        Raises:
+            BundleError: the tokenizer is not valid, or this version of Heed cannot serve the
+                bundle.
+        """
+        path, config = files.path, files.config
+        if config.problem_type == MULTI_LABEL or config.text_fields:
+            feature = "problem_type" if config.problem_type == MULTI_LABEL else "text_fields"
+            raise BundleError(
+                f"{path / CONFIG}: {feature}: this version of Heed cannot serve such a bundle; "
+                "update Heed"
+            )
         try:
-            tokenizer = Tokenizer.from_json(content[TOKENIZER].decode())
+            tokenizer = Tokenizer.from_json(files.content[TOKENIZER].decode())
         except Exception as error:  # the library raises a bare Exception
             raise BundleError(
                 f"{path / TOKENIZER}: not a valid tokenizer ({error}); export the bundle again"
@@ -120,96 +127,122 @@ class Bundle:
                     f"{path / TOKENIZER}: the text {literal!r} yields id 0, which is reserved for "
                     "padding; rename the token with id 0"
                 )
-        return cls(path, config, tokenizer, content[MODEL])
+        if config.format < FORMAT:
+            log.info(
+                "%s: has bundle format %d; `heed export %s --out NEW` writes format %d, which "
+                "protects config.json by a hash",
+                path,
+                config.format,
+                path,
+                FORMAT,
+            )
+        known = (CONFIG, MODEL, TOKENIZER)
+        further = {name: data for name, data in files.content.items() if name not in known}
+        return cls(path, config, tokenizer, files.content[MODEL], further)
 
 
-def find_bundles(path: Path) -> dict[str, Bundle]:
-    """Load `path` if it is a bundle, else all bundles directly below it. Returns them by name.
+def find_bundles(path: Path) -> ModelTable[Bundle]:
+    """Load `path` if it is a bundle, else all bundles directly below it.
+
+    What is skipped is written to the log.
 
     Raises:
-        BundleError: there is no bundle, a bundle is not valid, or two have the same name.
+        BundleError: there is no bundle, or a bundle is not valid.
     """
     try:
-        if not path.is_dir():
-            raise BundleError(f"{path}: no such folder; name a bundle or a folder of bundles")
-        folders = [path] if _is_bundle(path) else _bundles_in(path)
+        is_folder = is_bundle(path) or path.is_dir()
     except OSError as error:
-        raise _cannot_read(error) from error
-    if not folders:
+        raise cannot_read(error) from error
+    if not is_folder:
+        raise BundleError(f"{path}: no such folder; name a bundle or a folder of bundles")
+    reading = read_bundle_folder(path)
+    if reading.refused:
+        raise next(iter(reading.refused.values()))
+    files = {bundle.path: bundle for bundle in reading.bundles}
+    table, not_served = choose_served(
+        Candidate(ModelId(bundle.config.name, bundle.config.version), folder)
+        for folder, bundle in files.items()
+    )
+    for line in reading.skipped + not_served:
+        log.warning("%s", line)
+    if not table:
         raise BundleError(
             f"{path}: contains no bundle; make one with `heed train DATA --out {path}/NAME`"
         )
-    bundles: dict[str, Bundle] = {}
-    for folder in folders:
-        bundle = Bundle.load(folder)
-        if bundle.config.name in bundles:
-            other = bundles[bundle.config.name].path
-            raise BundleError(
-                f"{folder}: has the same name {bundle.config.name!r} as {other}; remove one of them"
-            )
-        bundles[bundle.config.name] = bundle
-    return bundles
+    return table.map(lambda folder: Bundle.from_files(files[folder]))
 
 
 def write_bundle(
     path: Path,
-    config: dict[str, Any],
+    config: Mapping[str, Any],
     model: bytes,
     tokenizer: str,
     card: str,
     *,
+    further: Mapping[str, bytes] | None = None,
     force: bool = False,
+    methods: Sequence[Method] = METHODS,
 ) -> Bundle:
     """Write a bundle folder and load it again.
 
-    The folder is written under a temporary name and renamed, so that a killed process leaves no
-    incomplete bundle.
+    The bundle is checked in memory first. Then it is written to a hidden folder, which takes the
+    place of `path`, so that a process killed at any moment leaves the old or the new bundle.
 
     Args:
         path: the folder to write.
-        config: the content of `config.json`; `sha256` is filled in.
+        config: the content of `config.json`; `format` and `sha256` are filled in.
         model: the content of `model.onnx`.
         tokenizer: the content of `tokenizer.json`.
         card: the content of `README.md`.
+        further: the other binary files, by name.
         force: replace an existing bundle.
+        methods: ways to put a folder in the place of another, the best first.
 
     Raises:
-        DataError: `path` exists and may not be replaced, or cannot be written.
-        BundleError: the new bundle is not valid.
+        DataError: `path` exists and may not be replaced, or cannot be written; then the message
+            names a temporary folder with the bundle.
+        BundleError: the new bundle is not valid. Nothing was written.
     """
     check_free(path, force=force)
-    target = Path(os.path.realpath(path))
-    files = {MODEL: model, TOKENIZER: tokenizer.encode()}
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    document = json.dumps(config | {"sha256": hashes}, indent=2, ensure_ascii=False)
-    files |= {CONFIG: document.encode() + b"\n", CARD: card.encode()}
+    files = {MODEL: model, TOKENIZER: tokenizer.encode()} | dict(further or {})
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
-            new, old = Path(scratch) / "bundle", Path(scratch) / "old"
-            new.mkdir()
-            for name, content in files.items():
-                (new / name).write_bytes(content)
-            Bundle.load(new)
-            _replace(target, new, old)
+        files[CONFIG] = format_config(config, files)
+    except ValueError as error:
+        raise BundleError(f"{path / CONFIG}: {error}; train again") from error
+    Bundle.from_files(BundleFiles.from_content(path, files))
+    files[CARD] = card.encode()
+    try:
+        _write_folder(Path(os.path.realpath(path)), files, methods)
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise _keep(path, files, error) from error
     return Bundle.load(path)
 
 
-def _replace(target: Path, new: Path, old: Path) -> None:
-    """Move `target` to `old` and rename `new` to `target`; restore `target` if that fails.
+def _write_folder(target: Path, files: Mapping[str, bytes], methods: Sequence[Method]) -> None:
+    prefix = f".{target.name}."
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f"{escape(prefix)}*{NEW}"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > SECONDS_OF_A_WRITE:
+                remove_folder(left)
+    with tempfile.TemporaryDirectory(
+        prefix=prefix, suffix=NEW, dir=target.parent, ignore_cleanup_errors=True
+    ) as scratch:
+        new = Path(scratch) / "bundle"
+        new.mkdir()
+        write_files(new, files)
+        replace_folder(new, target, methods)
 
-    `shutil.move` copies a folder that cannot be renamed, such as one of a container image.
-    """
+
+def _keep(path: Path, files: Mapping[str, bytes], error: OSError) -> DataError:
+    """Write the files to a temporary folder. Returns the error that names it."""
+    refused = cannot_write(path, error)
     try:
-        if target.exists():
-            shutil.move(target, old)
-        new.rename(target)
+        kept = Path(tempfile.mkdtemp(prefix="heed-bundle-"))
+        write_files(kept, files)
     except OSError:
-        if old.exists():
-            shutil.copytree(old, target, dirs_exist_ok=True)
-        raise
+        return refused
+    return DataError(f"{refused}; the bundle is kept in {kept}")
 
 
 def check_free(path: Path, *, force: bool) -> None:
@@ -217,7 +250,7 @@ def check_free(path: Path, *, force: bool) -> None:
     check_replaceable(path)
     try:
         free = not path.exists() or (path.is_dir() and not any(path.iterdir()))
-        is_other = not free and not (path / CONFIG).exists()
+        is_other = not free and not (whole_folder(path) / CONFIG).exists()
     except OSError as error:
         raise cannot_write(path, error) from error
     if free:
@@ -228,47 +261,3 @@ def check_free(path: Path, *, force: bool) -> None:
         raise DataError(
             f"{path}: a bundle already exists there; choose another --out, or add --force"
         )
-
-
-def _cannot_read(error: OSError) -> BundleError:
-    return BundleError(
-        f"{error.filename}: cannot be read: {error.strerror}; check the path and its permissions"
-    )
-
-
-def _is_bundle(path: Path) -> bool:
-    return (path / CONFIG).exists() or (path / MODEL).exists()
-
-
-def _bundles_in(path: Path) -> list[Path]:
-    return sorted(filter(_is_bundle, path.iterdir())) if path.is_dir() else []
-
-
-def _read(path: Path, name: str) -> bytes:
-    try:
-        return (path / name).read_bytes()
-    except OSError as error:
-        raise BundleError(
-            f"{path / name}: cannot be read: {error.strerror}; copy the bundle again"
-        ) from error
-
-
-def _read_config(path: Path) -> BundleConfig:
-    try:
-        tree = json.loads(_read(path, CONFIG))
-        json.dumps(tree, ensure_ascii=False).encode()  # UTF-8 cannot encode a lone surrogate
-        if isinstance(tree, dict) and tree.get("format", 1) != 1:
-            raise BundleError(
-                f"{path / CONFIG}: format {tree['format']!r} is not supported; this version "
-                "of Heed reads format 1"
-            )
-        return BundleConfig.model_validate(tree)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise BundleError(f"{path / CONFIG}: {field + ': ' if field else ''}{message}") from error
-    except (ValueError, RecursionError) as error:
-        raise BundleError(
-            f"{path / CONFIG}: not valid JSON ({error}); copy the bundle again"
-        ) from error

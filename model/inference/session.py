@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from heed.model.errors import BundleError, DeviceError
 from heed.model.inference.bundle import CONFIG, MODEL, Bundle
+from heed.model.inference.external_data import has_external_data
 from heed.model.inference.fp16 import convert_to_fp16
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -52,6 +53,7 @@ class Session:
             BundleError: the tensors do not fit the configuration of the bundle.
             DeviceError: `cuda` was requested and is not available.
         """
+        _check_external_data(bundle)
         self._inner = _start(bundle, device, threads, precision)
         self.provider: str = self._inner.get_providers()[0]
         self._max_tokens = bundle.config.max_tokens
@@ -131,6 +133,8 @@ def _start(
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors are raised; a fallback is visible in get_providers()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # onnxruntime's own format can have external data, too, and `has_external_data` reads only ONNX.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     providers: list[Any] = [CPU]
     model = bundle.model
     if device != "cpu" and CUDA in ort.get_available_providers():
@@ -152,6 +156,21 @@ def _start(
     if model is not bundle.model and session.get_providers()[0] != CUDA:
         return _start(bundle, "cpu", threads, precision)
     return session
+
+
+def _check_external_data(bundle: Bundle) -> None:
+    """Raise `BundleError` if a tensor of the network is in another file, which no hash covers."""
+    try:
+        external = has_external_data(bundle.model)
+    except ValueError as error:
+        raise BundleError(
+            f"{bundle.path / MODEL}: not a valid ONNX file ({error}); export the bundle again"
+        ) from error
+    if external:
+        raise BundleError(
+            f"{bundle.path / MODEL}: a tensor has its data in another file; save the network with "
+            "all tensors inside"
+        )
 
 
 def _load_cuda() -> None:
