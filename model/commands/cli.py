@@ -230,17 +230,42 @@ def train(
 
 
 def export(
-    checkpoint: Annotated[
-        Path, typer.Argument(help="Folder that `heed train --checkpoint` wrote.")
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="Folder that `heed train --checkpoint` wrote, or a bundle."
+        ),
     ],
     out: Out,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="New value of a field of the bundle's config.json: name, version, min_confidence "
+            "or temperature. Can be given several times.",
+        ),
+    ] = None,
     force: Force = False,
 ) -> None:
-    """Write the bundle of a checkpoint's best epoch so far."""
+    """Write the bundle of a checkpoint's best epoch so far, or a changed copy of a bundle.
+
+    A copy of a bundle has the current bundle format.
+    """
+    from heed.model.bundles import is_bundle
+
+    if is_bundle(source):
+        from heed.model.commands.edit import edit_bundle
+
+        bundle = edit_bundle(source, out, settings or (), force=force)
+        print(f"{bundle.path}: {bundle.config.name} {bundle.config.version}")
+        return
+    if settings:
+        raise HeedError(f"{source}: is not a bundle; --set changes bundles, not checkpoints")
     require_training()
     from heed.model.commands.train import export_checkpoint
 
-    _print_summary(export_checkpoint(checkpoint, out, force=force))
+    _print_summary(export_checkpoint(source, out, force=force))
 
 
 def require_training() -> None:

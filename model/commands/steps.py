@@ -182,6 +182,12 @@ def start_or_resume(
         metadata = resume_metadata(run.saved, metadata, run.options, run.checkpoint.path)
         _check_tuning(run, metadata)
     elif run.checkpoint:
+        if run.options.teacher is not None:
+            from heed.model.distill import read_encoder
+
+            # `create` removes the files of an older training, so a teacher that cannot be read is
+            # reported before.
+            read_encoder(run.options.teacher, "--teacher")
         run.checkpoint.create(metadata, tokenizer, rows.dev, initialization.embeddings)
     run.on_message(
         f"{len(rows.train.texts):,} train and {len(rows.dev.texts):,} dev rows, "

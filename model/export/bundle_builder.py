@@ -11,6 +11,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from heed.model.bundles import FORMAT
 from heed.model.export.card import render_card
 from heed.model.export.onnx_graph import to_onnx
 from heed.model.export.parity import check_parity
@@ -28,7 +29,6 @@ from heed.model.nn import Network, NgramModel
 from heed.model.text import Tokenizer
 from heed.model.training import Dataset, ThresholdRequest, TrainingMetadata, predict_logits
 
-BUNDLE_FORMAT = 1
 PARITY_TEXTS = 256
 """Maximum number of dev texts that PyTorch and ONNX are compared on."""
 EXAMPLE_CHARACTERS = 40
@@ -87,7 +87,7 @@ def build_bundle(
     served = ServedNetwork(network, ngrams, mixture)
     model = to_onnx(served)
     draft = BundleConfig(
-        format=BUNDLE_FORMAT,
+        format=FORMAT,
         name=metadata.name,
         version=metadata.version,
         labels=list(metadata.labels),

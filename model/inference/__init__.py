@@ -1,17 +1,7 @@
 """Load bundles, run their networks in onnxruntime and build answers. Needs no PyTorch."""
 
-from heed.model.inference.bundle import (
-    CARD,
-    MODEL,
-    TOKENIZER,
-    Bundle,
-    BundleConfig,
-    Name,
-    Version,
-    check_free,
-    find_bundles,
-    write_bundle,
-)
+from heed.model.bundles import CARD, MODEL, TOKENIZER, BundleConfig, Name, Version
+from heed.model.inference.bundle import Bundle, check_free, find_bundles, write_bundle
 from heed.model.inference.classifier import Explain, OnnxClassifier, Prediction, softmax
 from heed.model.inference.fp16 import convert_to_fp16
 from heed.model.inference.response import Unit, build_answer, word_spans

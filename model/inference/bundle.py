@@ -16,52 +16,35 @@ from glob import escape
 from pathlib import Path
 from typing import Any, Self
 
-from heed.model.errors import BundleError, DataError
-from heed.model.inference.bundle_config import (
+from heed.model.bundles import (
     CARD,
     CONFIG,
     FORMAT,
+    METHODS,
     MODEL,
     MULTI_LABEL,
     TOKENIZER,
     BundleConfig,
-    Name,
-    Version,
-    format_config,
-)
-from heed.model.inference.bundle_files import (
     BundleFiles,
+    Candidate,
+    Method,
+    ModelId,
+    ModelTable,
     cannot_read,
+    choose_served,
     find_bundle_folders,
+    format_config,
     is_bundle,
     read_bundle_files,
     read_bundle_folder,
-)
-from heed.model.inference.replace_folder import (
-    METHODS,
-    Method,
     remove_folder,
     replace_folder,
     whole_folder,
     write_files,
 )
-from heed.model.inference.served_models import Candidate, ModelId, ModelTable, choose_served
+from heed.model.errors import BundleError, DataError
 from heed.model.paths import cannot_write, check_replaceable
 from heed.model.text import PADDING, Tokenizer
-
-__all__ = [
-    "CARD",
-    "CONFIG",
-    "MODEL",
-    "TOKENIZER",
-    "Bundle",
-    "BundleConfig",
-    "Name",
-    "Version",
-    "check_free",
-    "find_bundles",
-    "write_bundle",
-]
 
 NEW = ".new"
 SECONDS_OF_A_WRITE = 3600.0

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from heed.model.inference.bundle import BundleConfig
+from heed.model.bundles import BundleConfig
 from heed.model.inference.classifier import Explain, Prediction
 from heed.model.text import Encoding
 

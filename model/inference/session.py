@@ -8,8 +8,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from heed.model.bundles import CONFIG, MODEL
 from heed.model.errors import BundleError, DeviceError
-from heed.model.inference.bundle import CONFIG, MODEL, Bundle
+from heed.model.inference.bundle import Bundle
 from heed.model.inference.external_data import has_external_data
 from heed.model.inference.fp16 import convert_to_fp16
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from heed.model.bundles import BundleConfig
 from heed.model.export.card import add_explanation_table, render_card
-from heed.model.inference.bundle import Bundle, BundleConfig
+from heed.model.inference import Bundle
 from tests.support.command import ROOT
 
 SHIPPED = ["intents", "sentiment", "sentiment-zh"]

@@ -1,6 +1,6 @@
 """Bundles: what is written loads again, and damaged bundles are rejected with the reason."""
 
-import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +14,7 @@ from heed.model.errors import BundleError, DataError
 from heed.model.inference.bundle import Bundle, find_bundles, write_bundle
 from heed.model.inference.classifier import OnnxClassifier
 from heed.model.text.tokenizer import Tokenizer
+from tests.support.bundles import read_config, to_format_1, write_config, write_small_bundle
 
 
 @pytest.fixture
@@ -22,9 +23,9 @@ def copy(trained: Path, tmp_path: Path) -> Path:
 
 
 def change(path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
-    tree = json.loads((path / "config.json").read_text("utf-8"))
+    tree = read_config(path)
     edit(tree)
-    (path / "config.json").write_text(json.dumps(tree), "utf-8")
+    write_config(path, tree)
 
 
 def rewrite(path: Path, edit: Callable[[onnx.ModelProto], Any]) -> None:
@@ -91,7 +92,7 @@ def test_a_changed_byte_is_an_error(copy: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda c: c.update(format=2), "format 2 is not supported"),
+        (lambda c: c.update(format=3), "format 3 is not supported"),
         (lambda c: c.pop("labels"), "labels"),
         (lambda c: c.update(labels=["a", "a"]), "differ"),
         (lambda c: c.update(labels=["a"]), "labels"),
@@ -104,7 +105,6 @@ def test_a_changed_byte_is_an_error(copy: Path, name: str) -> None:
         (lambda c: c.update(max_tokens=0), "max_tokens"),
         (lambda c: c.update(max_tokens=10**9), "fails on token ids of its vocabulary"),
         (lambda c: c.update(bias=[1.0, -1.0]), "not the bias in config.json"),
-        (lambda c: c["training"].update(data="\ud800"), "surrogates not allowed"),
     ],
 )
 def test_an_invalid_configuration_is_an_error(
@@ -149,12 +149,14 @@ def test_a_network_that_does_not_mask_padding_is_an_error(
     assert "does not mask padding" in error_of(copy)
 
 
-def test_a_file_that_is_not_onnx_is_an_error(copy: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"no", "not a valid ONNX file"), (b"", "onnxruntime cannot load")]
+)
+def test_a_file_that_is_not_onnx_is_an_error(copy: Path, content: bytes, message: str) -> None:
     bundle = Bundle.load(copy)
-    write_bundle(
-        copy, bundle.config.model_dump(), b"no", bundle.tokenizer.to_json(), "", force=True
-    )
-    assert "onnxruntime cannot load" in error_of(copy)
+    parts = (bundle.config.model_dump(), content, bundle.tokenizer.to_json(), "")
+    write_bundle(copy, *parts, force=True)
+    assert message in error_of(copy)
 
 
 def test_an_invalid_tokenizer_is_an_error_and_keeps_the_old_bundle(copy: Path) -> None:
@@ -201,12 +203,14 @@ def test_a_path_that_cannot_be_written_is_an_error(
     assert Bundle.load(tmp_path / "target").model == bundle.model
 
 
-def test_bundles_are_found_in_a_folder(copy: Path, tmp_path: Path) -> None:
+def test_bundles_are_found_in_a_folder(
+    copy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     assert list(find_bundles(copy)) == ["reviews"]
     assert list(find_bundles(tmp_path)) == ["reviews"]
     shutil.copytree(copy, tmp_path / "second")
-    with pytest.raises(BundleError, match="has the same name"):
-        find_bundles(tmp_path)
+    assert find_bundles(tmp_path)["reviews"].path == copy
+    assert "second: skipped, because" in caplog.text
     (tmp_path / "second" / "config.json").unlink()
     with pytest.raises(BundleError, match=r"second/config\.json: cannot be read"):
         find_bundles(tmp_path)
@@ -217,6 +221,56 @@ def test_bundles_are_found_in_a_folder(copy: Path, tmp_path: Path) -> None:
         find_bundles(tmp_path / "empty")
     with pytest.raises(BundleError, match="no such folder"):
         find_bundles(tmp_path / "none")
+
+
+def test_versions_of_a_bundle_are_found_side_by_side(tmp_path: Path) -> None:
+    for version in ("1.9", "1.10"):
+        write_small_bundle(tmp_path / f"small-{version}", version=version)
+    table = find_bundles(tmp_path)
+    assert table["small"].config.version == "1.10"
+    assert table["small@1.9"].path == tmp_path / "small-1.9"
+
+
+def test_format_1_loads_with_one_log_line(copy: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "heed")
+    before = Bundle.load(copy)
+    assert not caplog.messages
+    to_format_1(copy)
+    change(copy, lambda config: config.update(older_field=1))
+    bundle = Bundle.load(copy)
+    assert (
+        bundle.config.model_copy(update={"format": 2, "sha256": before.config.sha256})
+        == before.config
+    )
+    assert (bundle.model, bundle.tokenizer.to_json()) == (before.model, before.tokenizer.to_json())
+    [line] = caplog.messages
+    assert "has bundle format 1; `heed export" in line
+
+
+def test_a_bundle_that_needs_a_newer_version_is_refused(tmp_path: Path) -> None:
+    small = write_small_bundle(tmp_path / "small")
+    thresholds = {"no": 0.5, "yes": 0.5}
+    for fields in (
+        {"problem_type": "multi_label_classification", "thresholds": thresholds},
+        {"text_fields": ["title", "body"]},
+    ):
+        change(small, lambda config, fields=fields: config.update(fields))  # type: ignore[misc]
+        with pytest.raises(BundleError, match="update Heed"):
+            Bundle.load(small)
+        write_small_bundle(small, force=True)
+
+
+def test_a_bundle_that_cannot_be_put_in_its_place_is_kept(tmp_path: Path) -> None:
+    def fail(new: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DataError, match=r"No space left .*; the bundle is kept in ") as caught:
+        write_small_bundle(tmp_path / "small", methods=[fail])
+    kept = Path(str(caught.value).rpartition(" ")[2])
+    assert Bundle.load(kept).config.name == "small"
+    assert (kept / "README.md").read_text() == "a card"
+    assert not list(tmp_path.iterdir())
+    shutil.rmtree(kept)
 
 
 def test_no_text_yields_the_padding_id(trained: Path) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from msgspec import to_builtins
 
+from heed.model.bundles import BundleConfig
 from heed.model.inference import response
-from heed.model.inference.bundle import BundleConfig
 from heed.model.inference.classifier import Prediction, softmax
 from heed.model.inference.response import Unit
 from heed.model.text.tokenizer import Tokenizer

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heed.model.inference.bundle import BundleConfig
+from heed.model.bundles import BundleConfig
 from heed.model.metrics.threshold import choose_threshold, describe_threshold
 
 confidences = st.lists(st.integers(1, 20).map(lambda n: n / 20), max_size=30)

@@ -16,7 +16,7 @@ from tests.support.command import ROOT
 TABLE = ROOT / "docs" / "architecture.md"
 TRAINING = {"torch", "onnx", "sklearn", "scipy", "matplotlib", "polars"}
 SERVING = {"fastapi", "uvicorn", "onnxruntime", "tokenizers"}
-OPEN_TO_SERVICE = {"heed.model", "heed.model.text", "heed.model.inference"}
+OPEN_TO_SERVICE = {"heed.model", "heed.model.text", "heed.model.bundles", "heed.model.inference"}
 
 
 @dataclass(frozen=True)

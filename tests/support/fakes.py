@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from heed.model.bundles import BundleConfig
 from heed.model.errors import InferenceError, TextError
-from heed.model.inference.bundle import BundleConfig
 from heed.model.inference.classifier import Explain, OnnxClassifier, Prediction
 from heed.model.inference.session import CPU_BATCH_TOKENS
 from heed.model.text.tokenizer import Encoding

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from heed.model.errors import BundleError
-from heed.model.inference.bundle_config import (
+from heed.model.bundles.config import (
     CONFIG,
     MODEL,
     TOKENIZER,
@@ -20,7 +19,8 @@ from heed.model.inference.bundle_config import (
     parse_config,
     sha256,
 )
-from heed.model.inference.replace_folder import SAVED, whole_folder
+from heed.model.bundles.replacement import SAVED, whole_folder
+from heed.model.errors import BundleError
 
 MAX_FILE_BYTES = {CONFIG: 16 << 20, TOKENIZER: 256 << 20}
 MAX_OTHER_BYTES = (2 << 30) - 1

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from heed.model.inference.bundle_config import CONFIG
+from heed.model.bundles.config import CONFIG
 
 SAVED = ".saved"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
