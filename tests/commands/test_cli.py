@@ -1,6 +1,7 @@
 """What `heed train` and `heed export` print, and how they fail."""
 
 import re
+import shutil
 from pathlib import Path
 
 from tests.support.command import heed
@@ -42,3 +43,18 @@ def test_help_names_a_default_for_each_optional_size() -> None:
         description = re.search(rf" {option} <.*?> (.*?)(?= --[a-z-]+ <| --help)", text)
         assert description, option
         assert "Default: " in description[1], option
+
+
+def test_force_with_a_teacher_that_cannot_be_read_keeps_the_old_checkpoint(
+    tmp_path: Path, train_csv: Path, trained: Path, checkpoint: Path
+) -> None:
+    old = Path(shutil.copytree(checkpoint, tmp_path / "checkpoint"))
+    bundle = Path(shutil.copytree(trained, tmp_path / "bundle"))
+    before = {file: file.read_bytes() for file in (*old.iterdir(), *bundle.iterdir())}
+    (tmp_path / "typo").mkdir()
+    line = failure(
+        *(train_csv, "--out", bundle, "--checkpoint", old, "--force", "--init-embeddings", "none"),
+        *("--teacher", tmp_path / "typo"),
+    )
+    assert "--teacher" in line
+    assert {file: file.read_bytes() for file in (*old.iterdir(), *bundle.iterdir())} == before
