@@ -17,7 +17,7 @@ from heed.model.bundles import (
     whole_folder,
 )
 from heed.model.errors import DataError
-from heed.model.inference import Bundle, write_bundle
+from heed.model.inference import Bundle, check_free, write_bundle
 
 TEXT_FIELDS = {
     "name": "1 to 64 letters, digits, dots, underscores and hyphens",
@@ -45,6 +45,7 @@ def edit_bundle(source: Path, out: Path, settings: Sequence[str], *, force: bool
         DataError: a setting is not valid, or `out` exists or cannot be written.
         BundleError: the source is not a valid bundle.
     """
+    check_free(out, force=force)
     files = read_bundle_files(source)
     before = files.config.model_dump()
     changes = _parse_settings(settings, before)

@@ -182,11 +182,10 @@ def write_bundle(
         methods: ways to put a folder in the place of another, the best first.
 
     Raises:
-        DataError: `path` exists and may not be replaced, or cannot be written; then the message
-            names a temporary folder with the bundle.
+        DataError: `path` exists and may not be replaced, or cannot be written. The message names
+            a temporary folder that has the bundle.
         BundleError: the new bundle is not valid. Nothing was written.
     """
-    check_free(path, force=force)
     files = {MODEL: model, TOKENIZER: tokenizer.encode()} | dict(further or {})
     try:
         files[CONFIG] = format_config(config, files)
@@ -195,9 +194,12 @@ def write_bundle(
     Bundle.from_files(BundleFiles.from_content(path, files))
     files[CARD] = card.encode()
     try:
+        check_free(path, force=force)
         _write_folder(Path(os.path.realpath(path)), files, methods)
     except OSError as error:
-        raise _keep(path, files, error) from error
+        raise _keep(files, cannot_write(path, error)) from error
+    except DataError as error:
+        raise _keep(files, error) from error
     return Bundle.load(path)
 
 
@@ -217,9 +219,11 @@ def _write_folder(target: Path, files: Mapping[str, bytes], methods: Sequence[Me
         replace_folder(new, target, methods)
 
 
-def _keep(path: Path, files: Mapping[str, bytes], error: OSError) -> DataError:
-    """Write the files to a temporary folder. Returns the error that names it."""
-    refused = cannot_write(path, error)
+def _keep(files: Mapping[str, bytes], refused: DataError) -> DataError:
+    """Write the files to a temporary folder, and return the error that also names this folder.
+
+    The files may be the result of a long training.
+    """
     try:
         kept = Path(tempfile.mkdtemp(prefix="heed-bundle-"))
         write_files(kept, files)
@@ -232,8 +236,9 @@ def check_free(path: Path, *, force: bool) -> None:
     """Raise `DataError` if a bundle cannot be written to `path`, or may not replace what exists."""
     check_replaceable(path)
     try:
-        free = not path.exists() or (path.is_dir() and not any(path.iterdir()))
-        is_other = not free and not (whole_folder(path) / CONFIG).exists()
+        whole = whole_folder(path)  # another folder if the last write of `path` was killed
+        free = not whole.exists() or (whole.is_dir() and not any(whole.iterdir()))
+        is_other = not free and not (whole / CONFIG).exists()
     except OSError as error:
         raise cannot_write(path, error) from error
     if free:

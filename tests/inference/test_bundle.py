@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from heed.model.errors import BundleError, DataError
-from heed.model.inference.bundle import Bundle, find_bundles, write_bundle
+from heed.model.inference import Bundle, check_free, find_bundles, write_bundle
 from heed.model.inference.classifier import OnnxClassifier
 from heed.model.text.tokenizer import Tokenizer
 from tests.support.bundles import read_config, to_format_1, write_config, write_small_bundle
@@ -171,11 +171,11 @@ def test_an_existing_folder_is_not_overwritten(copy: Path, tmp_path: Path) -> No
     bundle = Bundle.load(copy)
     parts = (bundle.config.model_dump(), bundle.model, bundle.tokenizer.to_json(), "")
     with pytest.raises(DataError, match="--force"):
-        write_bundle(copy, *parts)
+        check_free(copy, force=False)
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("mine")
     with pytest.raises(DataError, match="not a bundle"):
-        write_bundle(tmp_path / "notes", *parts, force=True)
+        check_free(tmp_path / "notes", force=True)
     (tmp_path / "empty").mkdir()
     write_bundle(tmp_path / "empty", *parts)
 
@@ -187,16 +187,17 @@ def test_a_path_that_cannot_be_written_is_an_error(
     parts = (bundle.config.model_dump(), bundle.model, bundle.tokenizer.to_json(), "")
     for path in (copy / "README.md" / "x", Path("/proc/x/y"), tmp_path / ("a" * 300)):
         with pytest.raises(DataError, match=r"cannot be written to: .*choose another path"):
-            write_bundle(path, *parts)
+            check_free(path, force=False)
     with pytest.raises(DataError, match="is a mount point"):
-        write_bundle(Path("/"), *parts, force=True)
+        check_free(Path("/"), force=True)
     monkeypatch.chdir(copy)
     with pytest.raises(DataError, match="is the current folder"):
-        write_bundle(Path(), *parts, force=True)
+        check_free(Path(), force=True)
     assert Bundle.load(copy).config == bundle.config
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    with pytest.raises(DataError, match="loop"):
-        write_bundle(tmp_path / "loop" / "x", *parts)
+    with pytest.raises(DataError, match="loop") as caught:
+        write_small_bundle(tmp_path / "loop" / "x")
+    assert_kept(caught.value)
     (tmp_path / "link").symlink_to(tmp_path / "target")
     write_bundle(tmp_path / "link", *parts)
     write_bundle(tmp_path / "link", *parts, force=True)
@@ -266,10 +267,32 @@ def test_a_bundle_that_cannot_be_put_in_its_place_is_kept(tmp_path: Path) -> Non
 
     with pytest.raises(DataError, match=r"No space left .*; the bundle is kept in ") as caught:
         write_small_bundle(tmp_path / "small", methods=[fail])
-    kept = Path(str(caught.value).rpartition(" ")[2])
+    assert_kept(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bundle_is_kept_if_its_folder_was_written_meanwhile(tmp_path: Path) -> None:
+    write_small_bundle(tmp_path / "small", version="1")
+    with pytest.raises(DataError, match=r"add --force; the bundle is kept in ") as caught:
+        write_small_bundle(tmp_path / "small", version="2")
+    assert_kept(caught.value)
+    assert Bundle.load(tmp_path / "small").config.version == "1"
+
+
+def test_a_bundle_whose_write_was_killed_is_replaced_only_with_force(tmp_path: Path) -> None:
+    saved = write_small_bundle(tmp_path / "small").rename(tmp_path / ".small.saved")
+    with pytest.raises(DataError, match="a bundle already exists there"):
+        check_free(tmp_path / "small", force=False)
+    assert Bundle.load(tmp_path / "small").path == tmp_path / "small"
+    write_small_bundle(tmp_path / "small", force=True)
+    assert not saved.exists()
+
+
+def assert_kept(error: DataError) -> None:
+    """The error names a folder with the whole bundle, which is then removed."""
+    kept = Path(str(error).rpartition(" ")[2])
     assert Bundle.load(kept).config.name == "small"
     assert (kept / "README.md").read_text() == "a card"
-    assert not list(tmp_path.iterdir())
     shutil.rmtree(kept)
 
 
