@@ -1,6 +1,7 @@
 """The routes that classify. Each reads and parses the body, awaits the engine, and formats."""
 
 import asyncio
+from collections.abc import Hashable
 from typing import Any
 
 import msgspec
@@ -85,8 +86,16 @@ async def _read(request: Request, service: Service) -> bytes | bytearray:
         raise Unavailable("the models are warming up; ask /readyz", {"Retry-After": "1"})
     settings = service.settings
     check_headers(dict(request.scope["headers"]), settings.max_body)
-    service.engine.batcher.check_capacity()
-    return await read_body(request.receive, settings.max_body)
+    service.engine.batcher.check_capacity(_client(request))
+    body = await read_body(request.receive, settings.max_body)
+    request.scope["heed.body_read"] = True
+    return body
+
+
+def _client(request: Request) -> Hashable:
+    """Return the key under which the request takes turns with others: the client's address."""
+    address: tuple[str, int] | None = request.scope["client"]
+    return address and address[0]
 
 
 def _check_texts(texts: list[Any], limit: int) -> None:
@@ -118,7 +127,9 @@ async def _run(
     if options.explain_label is not None and options.explain_label not in model.config.labels:
         message = f"the model {name} has no such label; GET /models/{name} lists them"
         raise Invalid([(["body", "explain_label"], message)])
-    job = await service.engine.classify(model, texts, options.explain, wait_disconnect)
+    job = await service.engine.classify(
+        model, texts, options.explain, wait_disconnect, _client(request)
+    )
     service.metrics.record_stages(job.queue_seconds, job.tokenize_seconds, job.inference_seconds)
     return job
 
