@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from heed.service.errors import ClientDisconnected, DeadlineExceeded, ServiceError, Unauthorized
+from heed.service.http.request_body import discard_body
 from heed.service.http.responses import error_response
 from heed.service.state import Service
 
@@ -65,6 +66,10 @@ class ServiceMiddleware:
                 message["headers"].append(NOSNIFF)
                 if self._closes_connection(scope, status):
                     message["headers"].append((b"connection", b"close"))
+            elif status >= 400 and not message.get("more_body") and self._must_discard_body(scope):
+                await send({**message, "more_body": True})
+                await discard_body(receive)
+                message = {"type": "http.response.body"}
             await send(message)
 
         try:
@@ -103,6 +108,20 @@ class ServiceMiddleware:
         """
         return self._service.draining or (
             status >= 400 and any(name == b"expect" for name, _ in scope["headers"])
+        )
+
+    def _must_discard_body(self, scope: Scope) -> bool:
+        """True if the connection is closed after an error while the client may still send.
+
+        Closing it with the body unread resets it. A proxy such as nginx before 1.29.7 then answers
+        502 instead of the error. On a connection that stays open, uvicorn drops the rest.
+        """
+        if scope.get("heed.body_read") or any(name == b"expect" for name, _ in scope["headers"]):
+            return False
+        return (
+            scope["http_version"] == "1.0"
+            or self._service.draining
+            or (b"connection", b"close") in scope["headers"]
         )
 
     def _has_key(self, scope: Scope) -> bool:

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from heed.service.errors import HeadTooLarge, NotHttp, ServiceError
 from heed.service.http.parser import Parser
+from heed.service.http.request_body import MAX_DISCARDED_BYTES
 
 MAX_HEAD_BYTES = 64 * 1024
 """Browsers and proxies send at most a quarter of it."""
@@ -32,6 +33,8 @@ class Protocol(HttpToolsProtocol):
     """The head of a request that asks for an upgrade, without the upgrade header."""
     _head_bytes = 0
     """Bytes received since the last complete head or part of a body."""
+    _discarded_bytes = 0
+    """Bytes of the current body that came after its response."""
     _head_timer: asyncio.TimerHandle | None = None
 
     def __init__(self, server: uvicorn.Server, on_close: Callable[[], None]) -> None:
@@ -66,6 +69,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Count the begin of a request."""
         self.begun += 1
+        self._discarded_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -80,6 +84,10 @@ class Protocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Pass a part of the body on."""
         self._head_bytes = 0
+        if self.cycle.response_complete:  # uvicorn drops it
+            self._discarded_bytes += len(body)
+            if self._discarded_bytes > MAX_DISCARDED_BYTES:
+                self.transport.close()
         super().on_body(body)
 
     def on_message_complete(self) -> None:

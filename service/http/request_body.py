@@ -1,5 +1,7 @@
 """Read and parse the JSON body of a request."""
 
+import asyncio
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -25,6 +27,9 @@ MAX_FAULTS = 100
 """Faults listed in one response; a list of a million unknown fields would take seconds."""
 MAX_NAME_LENGTH = 100
 """Characters of an unknown field's name that are sent back."""
+MAX_DISCARDED_BYTES = 16 * 1024 * 1024
+"""Bytes of a rejected request's body that are read and dropped."""
+DISCARD_SECONDS = 5.0
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -60,6 +65,20 @@ async def read_body(receive: Receive, limit: int) -> bytes | bytearray:
             raise _too_large(limit)
         if not message.get("more_body"):
             return body
+
+
+async def discard_body(
+    receive: Receive, limit: int = MAX_DISCARDED_BYTES, seconds: float = DISCARD_SECONDS
+) -> None:
+    """Read and drop the rest of a body: `limit` bytes or a little more, for `seconds` at most."""
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while size < limit:
+                message = await receive()
+                if not message.get("more_body"):  # the end of the body, or of the connection
+                    return
+                size += len(message["body"])
 
 
 def parse(schema: type[Schema], body: bytes | bytearray) -> Schema:
