@@ -2,8 +2,8 @@
 
 A pure data structure: it knows no HTTP, no event loop, no thread and no clock. Tokens are estimates
 that are made before a text is tokenized. The *limit* is the number of tokens that may wait, the
-*budget* is the number of tokens of a batch, a *quantum* is the number of tokens of one run of the
-network. A request is *small* if it has at most one quantum.
+*budget* is the number of tokens of a batch, a *quantum* is the number of tokens that a
+large request gives at once. A request is *small* if it has at most one quantum.
 
 Accounting: a request counts as waiting with the tokens that it still has to give, but with at most
 one *slice*. So a request of any size is accepted at once, and its tokens are admitted slice by
@@ -13,10 +13,10 @@ Admission: **a request is accepted if fewer tokens wait than the limit, whatever
 last eighth of the limit is kept for clients that hold less than half of an equal share.** The size
 does not matter, so under overload large and small requests are accepted in the same proportion.
 
-Order: the client that was served the fewest tokens is next. Its large requests take turns of one
-quantum, and turns alternate with its small requests. A batch has one large turn of each client at
-most, so that a small request that comes meanwhile does not wait for long. A batch is for one
-classifier: that of the client which is next.
+Order: the client that was served the fewest tokens is next. A batch is for one classifier, and has
+either small requests or turns of large ones, one quantum of each client at most. So a small request
+waits neither for a large one in its own batch nor for long for the batch before it. If a client has
+both, they alternate from batch to batch; large requests of one client take turns.
 
 Invariants, property-tested in `tests/serving/test_scheduler.py`. T is the largest text in tokens.
 
@@ -29,8 +29,8 @@ Invariants, property-tested in `tests/serving/test_scheduler.py`. T is the large
    2 (quantum + T). With several classifiers, by less than 2 (budget + quantum + T).
 6. No starvation: with at most C clients, and R requests of one client, each of its requests has a
    turn within C (2 R budget + 2 (budget + quantum + T)) tokens.
-7. A small request is in the next batch or in the one after it, if no other small one waits and at
-   most two other clients do, however many large requests they have.
+7. A small request is in the next batch or in the one after it, if no other small one waits and the
+   large ones are of the same client only, or of two other clients only, however many they are.
 8. To remove a request frees its tokens at once, in constant time.
 
 Source: start-time fair queueing (Goyal, Vin and Cheng 1996), with the client as the flow.
@@ -91,7 +91,7 @@ class _Client(Generic[R]):
 class _Flow(Generic[R]):
     """The requests of one client for one classifier."""
 
-    __slots__ = ("classifier", "client", "large", "large_is_next", "last_large_batch", "small")
+    __slots__ = ("classifier", "client", "large", "large_is_next", "last_batch", "small")
 
     def __init__(self, client: _Client[R], classifier: Hashable) -> None:
         self.client = client
@@ -100,8 +100,9 @@ class _Flow(Generic[R]):
         self.large: OrderedDict[R, None] = OrderedDict()
         """In the order of their turns."""
         self.large_is_next = False
-        self.last_large_batch = 0
-        """Number of the last batch that had a large turn of this flow."""
+        """Whether the last batch with a turn of this flow was one of small requests."""
+        self.last_batch = 0
+        """The number of that batch."""
 
 
 class Scheduler(Generic[R]):
@@ -179,6 +180,7 @@ class Scheduler(Generic[R]):
         batch: list[tuple[R, int]] = []
         turns = self._turns_of_next_classifier()
         is_mixed = len(self._turns) > 1
+        is_large = False
         capacity = self._budget
         self._batch_number += 1
         while capacity > 0 and self._settle(turns):
@@ -187,27 +189,36 @@ class Scheduler(Generic[R]):
                 self._least_served = served
             elif served > self._least_served + self._budget:
                 break  # a client must not get far ahead of those who wait for another classifier
-            tokens = self._take_turn(flow, batch, capacity)
+            had_turn = flow.last_batch == self._batch_number
+            gives_large = bool(flow.large) and not (
+                flow.small and (had_turn or not flow.large_is_next)
+            )
+            if not batch:
+                is_large = gives_large
+            elif gives_large != is_large or (is_large and had_turn):
+                break
+            tokens = self._take_turn(flow, flow.large if is_large else flow.small, batch, capacity)
             if not tokens:
                 break
+            flow.last_batch = self._batch_number
+            flow.large_is_next = not is_large
             capacity -= tokens
             flow.client.served = served = served + tokens
             heapreplace(turns, (served, next(self._numbers), flow))
         return batch
 
-    def _take_turn(self, flow: _Flow[R], batch: list[tuple[R, int]], capacity: int) -> int:
-        """Move one turn of a flow into the batch, or what fits; return its tokens.
+    def _take_turn(
+        self,
+        flow: _Flow[R],
+        requests: OrderedDict[R, None],
+        batch: list[tuple[R, int]],
+        capacity: int,
+    ) -> int:
+        """Move a quantum of the first request into the batch, or what fits; return its tokens.
 
-        It is 0 if no text fits, or if the flow has large requests only and had a large turn. The
-        first text of a batch may exceed the capacity.
+        The first text may exceed the quantum, and if the batch is empty the capacity.
         """
-        queue = flow.small
-        if flow.large and (flow.large_is_next or not queue):
-            if flow.last_large_batch != self._batch_number:
-                queue = flow.large
-            elif not queue:
-                return 0
-        request = next(iter(queue))
+        request = next(iter(requests))
         costs, order, index = request.costs, request.order, request.taken
         end, tokens = len(costs), 0
         most = min(self._quantum, capacity)
@@ -219,17 +230,12 @@ class Scheduler(Generic[R]):
             batch.append((request, text))
             tokens += cost
             index += 1
-        if not tokens:
-            return 0
         request.taken = index
         self._set_left(flow.client, request, request.left - tokens)
         if index == end:
-            del queue[request]
-        flow.large_is_next = queue is flow.small
-        if queue is flow.large:
-            flow.last_large_batch = self._batch_number
-            if index != end:
-                queue.move_to_end(request)
+            del requests[request]
+        elif requests is flow.large:
+            requests.move_to_end(request)
         return tokens
 
     def _turns_of_next_classifier(self) -> list[tuple[int, int, _Flow[R]]]:

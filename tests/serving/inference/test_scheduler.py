@@ -68,6 +68,9 @@ class SchedulerRules(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
+        all_small_for_one = all(
+            sum(one.costs) <= QUANTUM and one.classifier == "m" for one in self.waiting
+        )
         batch = self.scheduler.take()
         assert bool(batch) is bool(self.waiting)
         assert len({request.classifier for request, _ in batch}) <= 1
@@ -77,7 +80,7 @@ class SchedulerRules(RuleBasedStateMachine):
             assert index == self.taken[request], "a text is taken once, and in order"
             self.taken[request] += 1
         self.waiting = [one for one in self.waiting if self.taken[one] < len(one.costs)]
-        if all(sum(one.costs) <= QUANTUM and one.classifier == "m" for one in self.waiting):
+        if all_small_for_one:
             assert not self.waiting or tokens_of(batch) > BUDGET - LARGEST
         for large in {one for one, _ in batch if one.left and sum(one.costs) > QUANTUM}:
             of_turn = tokens_of([entry for entry in batch if entry[0] is large])
@@ -183,22 +186,23 @@ def test_a_request_has_a_turn_after_a_known_number_of_tokens(
 @given(
     others=st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, LARGEST)), max_size=8),
     text=st.integers(1, QUANTUM),
-    client=st.sampled_from("abc"),
     batches=st.integers(0, 30),
 )
 @settings(deadline=None)
 def test_a_small_request_is_in_the_next_batch_or_the_one_after(
-    others: list[tuple[str, int]], text: int, client: str, batches: int
+    others: list[tuple[str, int]], text: int, batches: int
 ) -> None:
-    scheduler = scheduler_of(limit=10**9)
-    for other, cost in others:
-        put(scheduler, *[cost] * 1024, client=other)
-    for _ in range(batches):
+    """Beside large requests of two other clients, or of one: its own."""
+    for large, client in ((others, "c"), ([("a", cost) for _, cost in others], "a")):
+        scheduler = scheduler_of(limit=10**9)
+        for other, cost in large:
+            put(scheduler, *[cost] * 1024, client=other)
+        for _ in range(batches):
+            scheduler.take()
+        request = put(scheduler, text, client=client)
         scheduler.take()
-    request = put(scheduler, text, client=client)
-    scheduler.take()
-    scheduler.take()
-    assert request.taken == 1
+        scheduler.take()
+        assert request.taken == 1
 
 
 def test_models_take_turns_even_of_one_client() -> None:
@@ -209,13 +213,24 @@ def test_models_take_turns_even_of_one_client() -> None:
     assert models == [{"m"}, {"n"}] * 5
 
 
-def test_a_batch_has_one_turn_of_each_clients_large_requests_and_many_small_ones() -> None:
+def test_batches_of_small_requests_alternate_with_turns_of_large_ones() -> None:
     scheduler = scheduler_of(limit=10**9)
     large = [put(scheduler, *[QUANTUM] * 9) for _ in range(2)]
     assert [request for request, _ in scheduler.take()] == [large[0]]
-    small = [put(scheduler, 5) for _ in range(4)]
-    batch = [request for request, _ in scheduler.take()]
-    assert batch == [small[0], large[1], *small[1:]]
+    small = [put(scheduler, 5) for _ in range(20)]
+    batches = [[request for request, _ in scheduler.take()] for _ in range(4)]
+    assert batches == [small[:16], [large[1]], small[16:], [large[0]]]
+
+
+def test_a_batch_of_large_requests_has_one_turn_of_each_client() -> None:
+    scheduler = scheduler_of(limit=10**9)
+    large = [put(scheduler, *[QUANTUM] * 9, client=client) for client in "aabcc"]
+    batches = [[request for request, _ in scheduler.take()] for _ in range(3)]
+    assert batches == [
+        [large[0], large[2], large[3]],
+        [large[1], large[2], large[4]],
+        [large[0], large[2], large[3]],
+    ]
 
 
 def test_texts_are_taken_in_the_order_of_the_request() -> None:
