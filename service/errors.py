@@ -104,6 +104,12 @@ class Invalid(ServiceError, status=422, title="Invalid request"):
 class QueueFull(ServiceError, status=429, title="Queue full"):
     """The queue is full."""
 
+    # A full queue moves on within a second.
+    def __init__(
+        self, detail: str = "the queue is full (--max-queue); send the request again"
+    ) -> None:
+        super().__init__(detail, {"Retry-After": "1"})
+
 
 class HeadTooLarge(ServiceError, status=431, title="Head too large"):
     """The request line and headers exceed their limit."""

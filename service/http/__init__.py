@@ -5,7 +5,7 @@ from heed.service.http.middleware import ServiceMiddleware
 from heed.service.http.openapi import EXAMPLE_METRICS, EXAMPLE_MODEL, openapi_document, route_docs
 from heed.service.http.pages import add_pages
 from heed.service.http.protocol import Protocol
-from heed.service.http.request_body import check_headers, parse, read_body
+from heed.service.http.request_body import check_headers, client_key, parse, read_body
 from heed.service.http.responses import JsonResponse, error_response
 from heed.service.http.schemas import Model, Models, Status
 
@@ -20,6 +20,7 @@ __all__ = [
     "Status",
     "add_pages",
     "check_headers",
+    "client_key",
     "error_response",
     "openapi",
     "openapi_document",

@@ -11,14 +11,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from heed.service.errors import ClientDisconnected, DeadlineExceeded, ServiceError, Unauthorized
-from heed.service.http.request_body import discard_body
+from heed.service.errors import (
+    ClientDisconnected,
+    DeadlineExceeded,
+    QueueFull,
+    ServiceError,
+    Unauthorized,
+)
+from heed.service.http.request_body import check_headers, client_key, discard_body
 from heed.service.http.responses import error_response
 from heed.service.state import Service
 
 GUARDED_PATHS = ("/classify", "/models")
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 
+QUEUE_FULL = error_response(QueueFull())
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -77,6 +84,12 @@ class ServiceMiddleware:
                 await _unauthorized()(scope, receive, send_with_headers)
             elif endpoint is None:
                 await self.app(scope, receive, send_with_headers)
+            elif self._is_rejected(scope):
+                headers = list(QUEUE_FULL.raw_headers)
+                await send_with_headers(
+                    {"type": "http.response.start", "status": 429, "headers": headers}
+                )
+                await send_with_headers({"type": "http.response.body", "body": QUEUE_FULL.body})
             else:
                 await self._call(endpoint, scope, receive, send_with_headers)
         finally:
@@ -86,6 +99,21 @@ class ServiceMiddleware:
                 scope.get("heed.model", ""),
                 time.perf_counter() - arrived,
             )
+
+    def _is_rejected(self, scope: Scope) -> bool:
+        """True if a fast route would reject the request because the queue is full.
+
+        Under overload most requests are rejected. Here that takes half as long as in the route,
+        where other errors come first.
+        """
+        service = self._service
+        if service.engine.batcher.has_capacity(client_key(scope)) or not service.warm:
+            return False
+        try:
+            check_headers(dict(scope["headers"]), service.settings.max_body)
+        except ServiceError:
+            return False
+        return True
 
     async def _call(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response of a fast route. A bug is answered too, then raised for the log."""

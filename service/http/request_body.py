@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from email.message import Message
 from itertools import islice
 from math import inf
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 from heed.service.errors import (
     ClientDisconnected,
@@ -79,6 +79,12 @@ async def discard_body(
                 if not message.get("more_body"):  # the end of the body, or of the connection
                     return
                 size += len(message["body"])
+
+
+def client_key(scope: Scope) -> Hashable:
+    """Return the key under which a request takes turns with others: the client's address."""
+    address: tuple[str, int] | None = scope["client"]
+    return address and address[0]
 
 
 def parse(schema: type[Schema], body: bytes | bytearray) -> Schema:

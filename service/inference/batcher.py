@@ -73,16 +73,15 @@ class Batcher:
         """Estimated tokens in the queue."""
         return self._scheduler.waiting
 
-    def check_capacity(self, client: Hashable) -> None:
-        """Raise `QueueFull` if no request of this client would be admitted now."""
-        if not self._scheduler.has_capacity(client):
-            raise _queue_full()
+    def has_capacity(self, client: Hashable) -> bool:
+        """Return whether a request of this client would be admitted now."""
+        return self._scheduler.has_capacity(client)
 
     def admit(self, job: Job) -> None:
         """Add a job to the queue, or raise `QueueFull`."""
         with self._lock:
             if not self._scheduler.put(job):
-                raise _queue_full()
+                raise QueueFull
             self._wake_thread()
 
     def drop(self, job: Job) -> None:
@@ -116,10 +115,3 @@ class Batcher:
 def estimate_tokens(text: str, max_tokens: int) -> int:
     """Return the number of tokens, estimated from the text's length without tokenizing it."""
     return min(max_tokens, len(text) // 4 + 1 if text.isascii() else len(text))
-
-
-def _queue_full() -> QueueFull:
-    # A full queue moves on within a second.
-    return QueueFull(
-        "the queue is full (--max-queue); send the request again", {"Retry-After": "1"}
-    )

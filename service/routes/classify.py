@@ -1,7 +1,6 @@
 """The routes that classify. Each reads and parses the body, awaits the engine, and formats."""
 
 import asyncio
-from collections.abc import Hashable
 from typing import Any
 
 import msgspec
@@ -11,8 +10,24 @@ from starlette.responses import Response
 
 from heed.model.errors import TextError
 from heed.model.inference import Prediction, build_answer
-from heed.service.errors import Fault, InferenceDown, Invalid, ServiceError, TooLarge, Unavailable
-from heed.service.http import JsonResponse, check_headers, openapi, parse, read_body, schemas
+from heed.service.errors import (
+    Fault,
+    InferenceDown,
+    Invalid,
+    QueueFull,
+    ServiceError,
+    TooLarge,
+    Unavailable,
+)
+from heed.service.http import (
+    JsonResponse,
+    check_headers,
+    client_key,
+    openapi,
+    parse,
+    read_body,
+    schemas,
+)
 from heed.service.inference import Job
 from heed.service.routes.models import select_model
 from heed.service.state import Service
@@ -86,16 +101,11 @@ async def _read(request: Request, service: Service) -> bytes | bytearray:
         raise Unavailable("the models are warming up; ask /readyz", {"Retry-After": "1"})
     settings = service.settings
     check_headers(dict(request.scope["headers"]), settings.max_body)
-    service.engine.batcher.check_capacity(_client(request))
+    if not service.engine.batcher.has_capacity(client_key(request.scope)):
+        raise QueueFull
     body = await read_body(request.receive, settings.max_body)
     request.scope["heed.body_read"] = True
     return body
-
-
-def _client(request: Request) -> Hashable:
-    """Return the key under which the request takes turns with others: the client's address."""
-    address: tuple[str, int] | None = request.scope["client"]
-    return address and address[0]
 
 
 def _check_texts(texts: list[Any], limit: int) -> None:
@@ -128,7 +138,7 @@ async def _run(
         message = f"the model {name} has no such label; GET /models/{name} lists them"
         raise Invalid([(["body", "explain_label"], message)])
     job = await service.engine.classify(
-        model, texts, options.explain, wait_disconnect, _client(request)
+        model, texts, options.explain, wait_disconnect, client_key(request.scope)
     )
     service.metrics.record_stages(job.queue_seconds, job.tokenize_seconds, job.inference_seconds)
     return job
