@@ -58,6 +58,8 @@ def test_requests_are_503_while_the_models_warm_up() -> None:
         for response in (client.get("/readyz"), ask(client, "a"), ask_all(client, "a")):
             check_problem(response, 503)
             assert response.headers["Retry-After"] == "1"
+        text = client.post("/classify", content=b"{}", headers={"Content-Type": "text/plain"})
+        check_problem(text, 415)
         fake.open.set()
         wait_until_ready(client)
         assert ask(client, "abc").json()["label"] == "3"
@@ -140,6 +142,8 @@ def test_a_full_queue_is_429_at_once() -> None:
         for response in (ask(client, "a"), ask_all(client, "a")):
             check_problem(response, 429)
             assert response.headers["Retry-After"] == "1"
+        text = client.post("/classify", content=b"{}", headers={"Content-Type": "text/plain"})
+        check_problem(text, 415)
         fake.open.set()
         assert running.result().json()["label"] == "3"
         assert [r["label"] for r in waiting.result().json()["results"]] == ["100", "100"]

@@ -206,6 +206,19 @@ def test_a_small_request_is_in_the_next_batch_or_the_one_after(
         assert request.taken == 1
 
 
+def test_a_client_that_comes_later_has_no_claim_to_what_others_were_served_before() -> None:
+    scheduler = scheduler_of(limit=10**9)
+    early = put(scheduler, *[10] * 1000, client="early")
+    for _ in range(20):
+        scheduler.take()
+    before = early.left
+    late = put(scheduler, *[10] * 1000, client="late")
+    for _ in range(20):
+        scheduler.take()
+        assert abs((before - early.left) - (10_000 - late.left)) < 2 * TURN
+    assert late.left < 10_000
+
+
 def test_models_take_turns_even_of_one_client() -> None:
     scheduler = scheduler_of()
     for model in "mn":
@@ -272,6 +285,7 @@ def test_the_last_eighth_of_the_limit_is_kept_for_clients_that_hold_little() -> 
     for client in accepted:
         put(scheduler, 5, client=client)
     assert len(accepted) == 12
+    assert scheduler.has_capacity("a"), "it waits already, but holds little"
     assert not scheduler.has_capacity("large")
     put(scheduler, *[10] * 10, client="large")  # as one whose headers came earlier
     assert not scheduler.has_capacity("new"), "the queue is full"
