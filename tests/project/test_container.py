@@ -17,6 +17,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.bundles import read_config, write_config
+
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
@@ -145,8 +147,7 @@ def test_sigterm_answers_what_is_in_flight_and_exits_0(image: str) -> None:
 def test_bundles_can_be_replaced_by_a_volume(image: str, tmp_path: Path) -> None:
     other = tmp_path / "bundles" / "other"
     shutil.copytree(ROOT / "bundles" / "sentiment", other)
-    config = json.loads((other / "config.json").read_text(encoding="utf-8"))
-    (other / "config.json").write_text(json.dumps(config | {"name": "other"}), encoding="utf-8")
+    write_config(other, read_config(other) | {"name": "other"})
     with started(f"--volume={other.parent}:/bundles:ro") as running:
         assert httpx.get(f"{running.url}/models").json()["default"] == "other"
         assert running.terminate() == 0
