@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -18,7 +19,6 @@ from fastapi import FastAPI
 from heed.model.errors import HeedError
 from heed.service.app import create_app
 from heed.service.http import Protocol
-from heed.service.metrics import Snapshot
 from heed.service.process.acceptor import Acceptor
 from heed.service.process.channel import Channel, encode
 from heed.service.process.logs import start_logging
@@ -32,8 +32,6 @@ GC_THRESHOLD = 10_000
 """New objects between two runs of the garbage collector; a request leaves almost none."""
 METRICS_SECONDS = 5.0
 """Time that the supervisor may take to reply with the sum of all metrics."""
-SETTLE_SECONDS = 0.1
-"""Wait before connections without a request are closed, because one may be on its way."""
 
 
 def main() -> None:
@@ -71,39 +69,43 @@ async def _serve(
 ) -> None:
     service: Service = app.state.service
     channel = await Channel.open(channel_end)
-    channel.send("listening")
-    service.collect_all = lambda: channel.call(METRICS_SECONDS)
+    service.collect_all = lambda: asyncio.wait_for(channel.call("metrics"), METRICS_SECONDS)
     service.on_warm = lambda: table.warm.__setitem__(slot, True)
     service.peers_warm = lambda: all(table.warm)
     server = _make_server(app, settings)
     acceptor = Acceptor(listener, lambda: Protocol(server, on_close=acceptor.remove), table, slot)
-    stop_requested = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop_requested.set)
+    whole_service_stops = False
 
-    async def own_metrics() -> Snapshot:
+    def stop(whole_service: bool) -> None:
+        nonlocal whole_service_stops
+        whole_service_stops |= whole_service
+        service.draining = server.should_exit = True
+
+    async def reply(kind: str, _: Any) -> Any:
+        assert kind == "metrics"
         return service.own_metrics()
 
-    async def drain() -> None:
-        await stop_requested.wait()
-        service.draining = True
-        await asyncio.sleep(settings.drain_seconds)
-        server.should_exit = True
+    def handle_message(kind: str, _: Any) -> None:
+        if kind == "drain":
+            service.draining = True
+        elif kind == "stop":
+            stop(whole_service=True)
 
-    channel_task = asyncio.create_task(channel.serve(own_metrics))
-    channel_task.add_done_callback(lambda _: stop_requested.set())  # the supervisor has ended
-    draining = asyncio.create_task(drain())
+    for number in (signal.SIGTERM, signal.SIGINT):  # for this worker alone
+        asyncio.get_running_loop().add_signal_handler(number, stop, False)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # only the supervisor reloads
+    channel.send("listening")
+    channel_task = asyncio.create_task(channel.serve(reply, handle_message))
+    channel_task.add_done_callback(lambda _: stop(whole_service=True))  # the supervisor has ended
     # As `uvicorn.Server.serve`, with the acceptor, and with signals left to the handlers above.
     await server.startup(sockets=[])
     acceptor.start()
     await server.main_loop()
-    # uvicorn's shutdown would reset connections in the backlog, and requests that it has not read.
-    acceptor.stop()
-    await asyncio.sleep(SETTLE_SECONDS)
-    acceptor.close()
-    await asyncio.sleep(SETTLE_SECONDS)
+    if whole_service_stops:
+        await acceptor.close()
+    else:
+        acceptor.leave()
     await server.shutdown(sockets=[])
-    await draining
     channel_task.cancel()
 
 
