@@ -1,7 +1,8 @@
 """The parent of the workers: binds the socket, starts, replaces and stops them, sums metrics.
 
-It loads no model. It binds the socket at once, but a worker listens on it only after it has
-verified every bundle. So a rejected bundle ends the command before any client can connect.
+It reads the files of bundles, but loads no model. It binds the socket at once, but a worker listens
+on it only after it has verified every bundle. So a rejected bundle ends the command before any
+client can connect.
 """
 
 import asyncio
@@ -11,13 +12,16 @@ import os
 import resource
 import signal
 import socket
+import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from heed.model.errors import HeedError
 from heed.service.metrics import Family, Snapshot, add_up, without_gauges
 from heed.service.process.cpu_limit import warn_if_oversubscribed
 from heed.service.process.logs import start_logging
+from heed.service.process.reload import Reloader
 from heed.service.process.shared_table import NOT_ACCEPTING, SharedTable
 from heed.service.process.worker_process import WorkerProcess
 from heed.service.settings import Settings, SettingsError, cannot_listen, unknown_variables
@@ -42,7 +46,7 @@ def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status, 1 if a request may be unanswered.
 
     Raises:
-        HeedError: the address is not available, or a worker rejects a bundle or a setting.
+        HeedError: the address is not available, or a bundle or a setting is rejected.
     """
     start_logging(settings.log_level)
     for warning in unknown_variables(os.environ):
@@ -50,7 +54,8 @@ def serve(settings: Settings) -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # each connection is an open file
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, MAX_OPEN_FILES)), hard))
     with _bind(settings) as listener:
-        return asyncio.run(Supervisor(settings, listener).run())
+        supervisor = Supervisor(settings, listener)
+        return asyncio.run(supervisor.run())
 
 
 class Supervisor:
@@ -63,6 +68,10 @@ class Supervisor:
         self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._table = SharedTable.create(settings.workers)
         self._workers: dict[int, WorkerProcess] = {}
+        self._reloader = Reloader(settings, self._workers.values, self._request_reload)
+        self._reload_requested = asyncio.Event()
+        self._changing = asyncio.Lock()
+        """Held while a worker is started with the served set, or while that set changes."""
         self._failed_starts = [0] * settings.workers
         """Starts in a row that ended before the worker listened, of each slot."""
         self._draining = False
@@ -80,7 +89,11 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._handle_signal, self._settings.drain_seconds)
         loop.add_signal_handler(signal.SIGINT, self._handle_signal, 0.0)
+        if sys.stdin is None or not sys.stdin.isatty():  # a terminal that closes sends SIGHUP
+            loop.add_signal_handler(signal.SIGHUP, self._request_reload)
+        reloading = asyncio.create_task(self._reload_when_requested())
         await asyncio.gather(*map(self._keep_running, range(self._settings.workers)))
+        reloading.cancel()
         if self._rejection is not None:
             raise HeedError(self._rejection)
         return self._status
@@ -108,7 +121,8 @@ class Supervisor:
         self._table.connections[slot] = NOT_ACCEPTING
         self._failed_starts[slot] += 1  # until it listens
         try:
-            worker = self._workers[slot] = await self._start_worker(slot)
+            async with self._changing:
+                worker = self._workers[slot] = await self._start_worker(slot)
         except OSError as error:
             return f"worker of slot {slot}: cannot be started: {error.strerror}"
         if self._draining:
@@ -136,9 +150,27 @@ class Supervisor:
         options = {
             "slot": slot,
             "replacement": self._listening,
-            "settings": self._settings.model_dump(mode="json"),
+            # A worker gets the keys, not the file.
+            "settings": self._settings.model_dump(mode="json") | {"api_keys_file": None},
         }
-        return await WorkerProcess.start(self._listener, self._table.file, options, ())
+        served = self._reloader.served
+        return await WorkerProcess.start(self._listener, self._table.file, served, options)
+
+    async def _reload_when_requested(self) -> None:
+        """Reload after a request, and every --watch seconds."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.watch or None):
+                    await self._reload_requested.wait()
+            self._reload_requested.clear()
+            async with self._changing:
+                try:
+                    await self._reloader.reload()
+                except Exception:
+                    log.exception("the reload failed; what was served is served")
+
+    def _request_reload(self) -> None:
+        self._reload_requested.set()
 
     def _handle_message(self, slot: int, worker: WorkerProcess, kind: str, content: Any) -> None:
         if kind == "rejected":
@@ -166,7 +198,7 @@ class Supervisor:
             "counter",
             [("heed_worker_restarts_total", {}, self._restarts)],
         )
-        return add_up([self._ended_metrics, [restarts], *known])
+        return add_up([self._ended_metrics, [restarts, self._reloader.metrics()], *known])
 
     def _handle_signal(self, drain_seconds: float) -> None:
         """Drain, then stop. A second signal kills."""

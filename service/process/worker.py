@@ -19,9 +19,12 @@ from fastapi import FastAPI
 from heed.model.errors import HeedError
 from heed.service.app import create_app
 from heed.service.http import Protocol
+from heed.service.inference import Engine
 from heed.service.process.acceptor import Acceptor
 from heed.service.process.channel import Channel, encode
+from heed.service.process.loaded_models import LoadedModels
 from heed.service.process.logs import start_logging
+from heed.service.process.served_set import StoredBundle
 from heed.service.process.shared_table import SharedTable
 from heed.service.settings import Settings, cannot_listen
 from heed.service.state import Service
@@ -37,12 +40,15 @@ METRICS_SECONDS = 5.0
 def main() -> None:
     """Run until the supervisor ends it; exit status 2 if a bundle or a setting is rejected."""
     options = json.loads(sys.argv[1])
-    listener, channel = (socket.socket(fileno=fd) for fd in options["fds"][:2])
+    listener, channel, descriptors = (socket.socket(fileno=fd) for fd in options["fds"][:3])
     settings = Settings.model_validate(options["settings"])
     start_logging(settings.log_level)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # each thread tokenizes one text at a time
     try:
-        app = create_app(settings, warm_first=options["replacement"])
+        models = LoadedModels(settings, options["served"])
+        engine = Engine.from_models(models.serve(options["served"]), settings)
+        app = create_app(settings, engine, warm_first=options["replacement"])
+        _apply(app.state.service, options["served"])
         try:
             listener.setblocking(False)
             listener.listen(BACKLOG)
@@ -55,19 +61,22 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 20)
-    table = SharedTable(options["fds"][2])
-    uvloop.run(_serve(app, settings, listener, channel, table, options["slot"]))
+    table = SharedTable(options["fds"][3])
+    ends = channel, descriptors
+    uvloop.run(_serve(app, settings, models, listener, ends, table, options["slot"]))
 
 
 async def _serve(
     app: FastAPI,
     settings: Settings,
+    models: LoadedModels,
     listener: socket.socket,
-    channel_end: socket.socket,
+    ends: tuple[socket.socket, socket.socket],
     table: SharedTable,
     slot: int,
 ) -> None:
     service: Service = app.state.service
+    channel_end, descriptors = ends
     channel = await Channel.open(channel_end)
     service.collect_all = lambda: asyncio.wait_for(channel.call("metrics"), METRICS_SECONDS)
     service.on_warm = lambda: table.warm.__setitem__(slot, True)
@@ -81,12 +90,18 @@ async def _serve(
         whole_service_stops |= whole_service
         service.draining = server.should_exit = True
 
-    async def reply(kind: str, _: Any) -> Any:
+    async def reply(kind: str, content: Any) -> Any:
+        if kind == "load":
+            bundles = [StoredBundle.from_json(f, _receive_fd(descriptors)) for f in content]
+            return await asyncio.to_thread(models.load, bundles)
         assert kind == "metrics"
         return service.own_metrics()
 
-    def handle_message(kind: str, _: Any) -> None:
-        if kind == "drain":
+    def handle_message(kind: str, content: Any) -> None:
+        if kind == "serve":
+            service.engine.serve(models.serve(content))
+            _apply(service, content)
+        elif kind == "drain":
             service.draining = True
         elif kind == "stop":
             stop(whole_service=True)
@@ -107,6 +122,18 @@ async def _serve(
         acceptor.leave()
     await server.shutdown(sockets=[])
     channel_task.cancel()
+
+
+def _apply(service: Service, served: dict[str, Any]) -> None:
+    """Use the keys and the reload errors of a set that the supervisor described."""
+    service.use_keys(served["keys"])
+    service.reload_errors = served["errors"]
+
+
+def _receive_fd(descriptors: socket.socket) -> int:
+    """Return the next descriptor that the supervisor has sent. It sends them before the call."""
+    _, fds, _, _ = socket.recv_fds(descriptors, 1, 1)
+    return fds[0]
 
 
 def _make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:

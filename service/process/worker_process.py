@@ -2,19 +2,17 @@
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Self
 
 from heed.service.metrics import Snapshot
 from heed.service.process.channel import Channel, ChannelClosed
-
-log = logging.getLogger("heed")
+from heed.service.process.served_set import ServedSet, StoredBundle
 
 MAX_CALLS = 16
 """Calls for metrics that may wait for a reply."""
@@ -29,9 +27,13 @@ MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 class WorkerProcess:
     """A running worker process."""
 
-    def __init__(self, process: asyncio.subprocess.Process, channel: Channel) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, channel: Channel, descriptors: socket.socket
+    ) -> None:
         self._process = process
         self.channel = channel
+        self._descriptors = descriptors
+        """Socket that passes descriptors to the worker."""
         self.pid = process.pid
         self.listening = False
         """Whether it has verified the bundles and listens on the socket."""
@@ -46,36 +48,41 @@ class WorkerProcess:
 
     @classmethod
     async def start(
-        cls, listener: socket.socket, table: int, options: dict[str, Any], fds: Sequence[int]
+        cls, listener: socket.socket, table: int, served: ServedSet, options: dict[str, Any]
     ) -> Self:
         """Start a worker.
 
         Args:
             listener: the socket to listen on.
             table: descriptor of the shared table.
+            served: what to serve.
             options: more options of the worker.
-            fds: descriptors that the worker inherits, too.
 
         Raises:
             OSError: the system cannot start a process now.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            inherited = (listener.fileno(), theirs.fileno(), table)
-            try:
-                # -P: a folder named `heed` in the current one must not be imported.
-                # A process group of its own: ^C in a terminal must reach only the supervisor.
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", "-m", "heed.service.process.worker"),
-                    json.dumps(options | {"fds": inherited}),
-                    pass_fds=(*inherited, *fds),
-                    process_group=0,
-                    env=MALLOC | os.environ,
-                )
-            except OSError:
-                ours.close()
-                raise
-        return cls(process, await Channel.open(ours))
+        with ExitStack() as stack:
+            ours, theirs = map(stack.enter_context, socket.socketpair())
+            descriptors, their_descriptors = map(stack.enter_context, socket.socketpair())
+            fds = (listener.fileno(), theirs.fileno(), their_descriptors.fileno(), table)
+            options = options | {"fds": fds, "served": served.to_json()}
+            # -P: a folder named `heed` in the current one must not be imported.
+            # A process group of its own: ^C in a terminal must reach only the supervisor.
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "heed.service.process.worker", json.dumps(options)),
+                pass_fds=(*fds, *(bundle.fd for bundle in served.bundles.values())),
+                process_group=0,
+                env=MALLOC | os.environ,
+            )
+            channel = await Channel.open(ours.dup())
+            return cls(process, channel, descriptors.dup())
+
+    def load(self, bundles: Sequence[StoredBundle]) -> asyncio.Future[Any]:
+        """Have the worker load bundles. The reply says why it refuses one, by folder."""
+        with suppress(OSError):  # it has ended, as the call will show
+            for bundle in bundles:
+                socket.send_fds(self._descriptors, [b"\0"], [bundle.fd])
+        return self.channel.call("load", [bundle.to_json() for bundle in bundles])
 
     def request_metrics(self) -> asyncio.Future[Any]:
         """Call for the metrics; return the call. A worker that is silent gets only a few."""
@@ -120,6 +127,7 @@ class WorkerProcess:
     async def wait(self) -> str:
         """Wait for its end; return why it ended."""
         status = await self._process.wait()
+        self._descriptors.close()
         return self._reason or self.rejection or f"it ended with status {status}"
 
     def _keep_metrics(self, call: asyncio.Future[Any]) -> None:
