@@ -37,7 +37,6 @@ EXAMPLE_MODEL: dict[str, Any] = {
     "scores": {"test": {"accuracy": 0.83, "macro_f1": 0.83, "ece": 0.02, "n": 1821}},
     "training": {"data": "sst2", "rows": 67349, "seed": 0},
     "provider": "CPUExecutionProvider",
-    "reload_error": None,
 }
 
 

@@ -57,7 +57,6 @@ def select_model(engine: Engine, name: str | None) -> OnnxClassifier:
 def _describe(service: Service, model: OnnxClassifier) -> dict[str, Any]:
     config = model.config
     fields = set(Model.__annotations__) - {"provider", "reload_error"}
-    return config.model_dump(mode="json", include=fields) | {
-        "provider": model.provider,
-        "reload_error": service.reload_errors.get(f"{config.name}@{config.version}"),
-    }
+    answer = config.model_dump(mode="json", include=fields) | {"provider": model.provider}
+    error = service.reload_errors.get(f"{config.name}@{config.version}")
+    return answer if error is None else answer | {"reload_error": error}
