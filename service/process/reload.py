@@ -10,6 +10,7 @@ from pathlib import Path
 from heed.model.bundles import FolderReading, read_bundle_folder
 from heed.model.errors import BundleError, HeedError
 from heed.service.metrics import Family
+from heed.service.process.memory import release_memory
 from heed.service.process.served_set import ServedSet, StoredBundle, plan_set, refuse
 from heed.service.process.worker_process import WorkerProcess
 from heed.service.settings import Settings
@@ -114,6 +115,7 @@ class Reloader:
         self._results["refused"] += len({str(e) for e in reading.refused.values()} - self._logged)
         self._results["withdrawn"] += len(absent)
         self._logged = set(lines)
+        release_memory()
 
     def _serve(self, served: ServedSet) -> None:
         old, self.served = self.served, served

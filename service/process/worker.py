@@ -24,6 +24,7 @@ from heed.service.process.acceptor import Acceptor
 from heed.service.process.channel import Channel, encode
 from heed.service.process.loaded_models import LoadedModels
 from heed.service.process.logs import start_logging
+from heed.service.process.memory import release_memory
 from heed.service.process.served_set import StoredBundle
 from heed.service.process.shared_table import SharedTable
 from heed.service.settings import Settings, cannot_listen
@@ -101,6 +102,8 @@ async def _serve(
         if kind == "serve":
             service.engine.serve(models.serve(content))
             _apply(service, content)
+            # In a thread, because it takes milliseconds.
+            asyncio.get_running_loop().run_in_executor(None, release_memory)
         elif kind == "drain":
             service.draining = True
         elif kind == "stop":
