@@ -125,7 +125,7 @@ def test_a_stall_after_the_socket_closes_loses_no_request(trained: Path) -> None
             answer = read_answer(client)
             assert answer.startswith(b"HTTP/1.1 200 OK")
             assert b"connection: close" in answer
-        assert server.stop() == 0
+        assert server.stop(0) == 0
 
 
 @pytest.mark.slow
