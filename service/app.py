@@ -43,6 +43,7 @@ def create_app(
         HeedError: a bundle is rejected, or the device or the API keys are not available.
     """
     service = Service(settings, engine or Engine.from_settings(settings), Metrics())
+    service.use_keys(settings.api_key_digests())
     service.engine.on_run = service.metrics.record_run
     app = FastAPI(
         title="Heed",
@@ -70,7 +71,6 @@ def create_app(
     app.middleware_stack = ServiceMiddleware(
         app.build_middleware_stack(),
         service,
-        settings.api_keys(),
         fast_routes={route.path: route.endpoint for route in fast_routes},
     )
     return app
@@ -94,7 +94,7 @@ async def _warm_up(service: Service) -> None:
         log.exception("the models could not be warmed up; /readyz stays 503")
         return
     service.warm = True
-    for model in service.engine.models.values():
+    for model in service.engine.models.versions.values():
         log.info("%s %s runs on %s", model.config.name, model.config.version, model.provider)
     service.on_warm()
 

@@ -1,5 +1,6 @@
 """All options of the service: by flag (`--max-queue`) or by environment (`HEED_MAX_QUEUE`)."""
 
+import hashlib
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -57,6 +58,8 @@ class Settings(BaseSettings):
     """Seconds after SIGTERM during which /readyz is 503 before the socket closes."""
     api_keys_file: Path | None = None
     """File of API keys, one a line; with it, /classify and /models require a key."""
+    watch: Annotated[float, Field(ge=0, le=86400)] = 0.0
+    """Seconds between two readings of the bundle folder and the keys; 0: only after SIGHUP."""
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
     """critical, error, warning, info or debug."""
 
@@ -91,6 +94,14 @@ class Settings(BaseSettings):
         if not keys:
             raise SettingsError(f"{source}: the file has no key; write one a line")
         return keys
+
+    def api_key_digests(self) -> dict[str, str]:
+        """Return the label of each API key, by its SHA-256 in hexadecimal.
+
+        The label of a key is its row among the keys. Raises `SettingsError`.
+        """
+        digests = [hashlib.sha256(key.encode()).hexdigest() for key in self.api_keys()]
+        return {digest: str(row) for row, digest in enumerate(digests, start=1)}
 
 
 def flag(name: str) -> str:

@@ -1,7 +1,7 @@
 """The objects that an app shares with its routes."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from heed.service.inference import Engine
 from heed.service.metrics import Metrics, Snapshot
@@ -15,6 +15,10 @@ class Service:
     settings: Settings
     engine: Engine
     metrics: Metrics
+    key_labels: Mapping[bytes, str] = field(default_factory=dict)
+    """Labels of the API keys, by their SHA-256; empty: no key is needed."""
+    reload_errors: Mapping[str, str] = field(default_factory=dict)
+    """Why the newest files of a model were refused, by `name@version`."""
     warm: bool = False
     """Every model has classified once."""
     draining: bool = False
@@ -31,7 +35,13 @@ class Service:
         """`ready`, or the reason why not."""
         if self.draining:
             return "draining"
+        if not self.engine.models:
+            return "no bundle is served"
         return "ready" if self.warm and self.peers_warm() else "warming up"
+
+    def use_keys(self, labels: Mapping[str, str]) -> None:
+        """Accept these API keys: their labels, by the SHA-256 of the key in hexadecimal."""
+        self.key_labels = {bytes.fromhex(digest): label for digest, label in labels.items()}
 
     def own_metrics(self) -> Snapshot:
         """Return the metrics of this process."""

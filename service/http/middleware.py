@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -40,18 +40,16 @@ class ServiceMiddleware:
         self,
         app: ASGIApp,
         service: Service,
-        keys: Sequence[str],
         fast_routes: Mapping[str, Endpoint],
     ) -> None:
         """Args:
         app: the framework with all routes.
-        service: its metrics count the responses.
-        keys: a request to a guarded path must carry one of them; empty: no key is needed.
+        service: its metrics count the responses. If it has keys, a request to a guarded path must
+            carry one of them.
         fast_routes: the endpoint for a POST to a path.
         """
         self.app = app
         self._service = service
-        self._keys = [_digest(key.encode()) for key in keys]
         self._fast_routes = fast_routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,7 +78,11 @@ class ServiceMiddleware:
             await send(message)
 
         try:
-            if self._keys and path.startswith(GUARDED_PATHS) and not self._has_key(scope):
+            if (
+                self._service.key_labels
+                and path.startswith(GUARDED_PATHS)
+                and not self._has_key(scope)
+            ):
                 await _unauthorized()(scope, receive, send_with_headers)
             elif endpoint is None:
                 await self.app(scope, receive, send_with_headers)
@@ -157,7 +159,7 @@ class ServiceMiddleware:
         sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         scheme, _, key = sent.partition(b" ")
         digest = _digest(key.strip())
-        matches = [hmac.compare_digest(digest, known) for known in self._keys]
+        matches = [hmac.compare_digest(digest, known) for known in self._service.key_labels]
         return scheme.lower() == b"bearer" and any(matches)
 
 

@@ -4,6 +4,7 @@ A head is the request line with the headers.
 """
 
 import asyncio
+import select
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -20,6 +21,9 @@ MAX_HEAD_BYTES = 64 * 1024
 """Browsers and proxies send at most a quarter of it."""
 HEAD_TIMEOUT_SECONDS = 30.0
 """From connecting, or from the first byte of a later request, to the end of a head."""
+
+IDLE_SECONDS = 1.0
+"""At shutdown, a connection without a request is closed after this time without a byte."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -96,6 +100,16 @@ class Protocol(HttpToolsProtocol):
         if self.upgrade_head is None:
             super().on_message_complete()
 
+    def shutdown(self) -> None:
+        """Close the connection after its response, or once no request arrives any more.
+
+        Every response that begins from now on announces the close. A client may have sent a
+        request to an idle connection already, so an idle one stays open for `IDLE_SECONDS`.
+        """
+        if self._is_answering() and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+        self._close_if_idle((-1, -1))
+
     def send_400_response(self, msg: str) -> None:
         """Answer malformed HTTP with the same JSON as any other error."""
         self._reject(NotHttp(msg))
@@ -109,6 +123,22 @@ class Protocol(HttpToolsProtocol):
     def _is_answering(self) -> bool:
         cycle: Any = self.cycle  # None before the first request
         return cycle is not None and not cycle.response_complete
+
+    def _close_if_idle(self, before: tuple[int, int]) -> None:
+        """Close if nothing has arrived since `before`, and check again later otherwise."""
+        if self.transport.is_closing():
+            return
+        now = self.begun, self._head_bytes
+        if self._is_answering() or now != before or self._has_unread_bytes():
+            self.loop.call_later(IDLE_SECONDS, self._close_if_idle, now)
+        else:
+            self.transport.close()
+
+    def _has_unread_bytes(self) -> bool:
+        """Return whether the system has bytes of the client that the loop has not read yet."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def _start_head_timer(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_TIMEOUT_SECONDS, self.transport.close)

@@ -141,6 +141,9 @@ class Model(TypedDict):
     scores: Annotated[dict[str, Any], doc("Its scores on held-out data.")]
     training: Annotated[dict[str, Any], doc("Its training data and options.")]
     provider: Annotated[str, doc("The onnxruntime provider that its session uses.")]
+    reload_error: NotRequired[
+        Annotated[str, doc("Why a reload refused the present files; older files are served.")]
+    ]
 
 
 class Models(TypedDict):

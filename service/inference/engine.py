@@ -6,10 +6,11 @@ Only these threads run a network. Everything else here happens on the event loop
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from heed.model.bundles import ModelId, ModelTable
 from heed.model.errors import BundleError
 from heed.model.inference import Explain, OnnxClassifier, find_bundles
 from heed.service.errors import ClientDisconnected, QueueFull
@@ -19,6 +20,7 @@ from heed.service.inference.scheduler import Scheduler
 from heed.service.settings import Settings
 
 WARM_UP_SECONDS = 300.0
+WARM_UP_TEXTS = [[PROBE_TEXT], [PROBE_TEXT] * 8]
 PROBE_SECONDS = 1.0
 MIN_HANG_SECONDS = 30.0
 """A batch hangs if it takes longer than this and longer than --timeout."""
@@ -38,27 +40,28 @@ class Engine:
 
     def __init__(
         self,
-        models: dict[str, OnnxClassifier],
+        models: Mapping[str, OnnxClassifier],
         default: str | None,
         max_queue: int,
         threads: int = 1,
         hang_seconds: float = MIN_HANG_SECONDS,
     ) -> None:
         """Args:
-        models: classifiers by name.
+        models: classifiers by name; a `ModelTable` has several versions of a name.
         default: the model for a request that names none.
         max_queue: tokens that may wait.
         threads: batches that may run at the same time.
         hang_seconds: a batch that takes longer hangs.
         """
-        self.models = models
-        self.default = default
-        run_tokens = max((model.batch_tokens for model in models.values()), default=1)
+        self.models = _as_table(models)
+        self.wanted_default = default
+        classifiers = self.models.versions.values()
+        run_tokens = max((model.batch_tokens for model in classifiers), default=1)
         budget = max(MIN_BATCH_BUDGET, run_tokens)
         quantum = min(RUNS_PER_TURN * run_tokens, budget)
         self.batcher = Batcher(Scheduler(max_queue, budget, quantum, SLICE_TOKENS))
         self.failing: set[str] = set()
-        """Models whose network failed in its last run."""
+        """Models whose network failed in its last run, as `name@version`."""
         self.on_run: Callable[[int, int, int], None] = lambda _, __, ___: None
         """Called with texts, tokens, and tokens with padding of each run of a network."""
         self.hang_seconds = hang_seconds
@@ -70,20 +73,36 @@ class Engine:
     @classmethod
     def from_settings(cls, settings: Settings) -> "Engine":
         """Load and verify the bundles; raises `BundleError` or `DeviceError`."""
-        models = {
-            name: OnnxClassifier(bundle, settings.device, settings.threads, settings.precision)
-            for name, bundle in find_bundles(settings.bundles).items()
-        }
-        default = settings.default_model or ("sentiment" if "sentiment" in models else None)
-        if default is None and len(models) == 1:
-            (default,) = models
+        bundles = find_bundles(settings.bundles)
+        options = settings.device, settings.threads, settings.precision
+        return cls.from_models(bundles.map(lambda b: OnnxClassifier(b, *options)), settings)
+
+    @classmethod
+    def from_models(cls, models: ModelTable[OnnxClassifier], settings: Settings) -> "Engine":
+        """Return an engine with these models; raises `BundleError` without the default one."""
+        default = settings.default_model
         if default is not None and default not in models:
             raise BundleError(
                 f"--default-model {default}: no such bundle; choose one of {', '.join(models)}"
             )
-        on_gpu = any(model.provider != "CPUExecutionProvider" for model in models.values())
+        versions = models.versions.values()
+        on_gpu = any(model.provider != "CPUExecutionProvider" for model in versions)
         hang_seconds = max(settings.timeout, MIN_HANG_SECONDS)
         return cls(models, default, settings.max_queue, 2 if on_gpu else 1, hang_seconds)
+
+    @property
+    def default(self) -> str | None:
+        """The model for requests that name none."""
+        if self.wanted_default is not None:
+            return self.wanted_default
+        if "sentiment" in self.models or len(self.models) != 1:
+            return "sentiment" if "sentiment" in self.models else None
+        return next(iter(self.models))
+
+    def serve(self, models: ModelTable[OnnxClassifier]) -> None:
+        """Replace the models, on the event loop. Jobs keep the classifier they were made with."""
+        self.models = models
+        self.failing = {key for key in self.failing if key in models}
 
     async def start(self) -> None:
         """Start the threads."""
@@ -96,16 +115,16 @@ class Engine:
     async def warm_up(self) -> None:
         """Classify with every model, in the threads that will serve."""
         async with asyncio.timeout(WARM_UP_SECONDS):
-            for model in self.models.values():
-                for texts in ([PROBE_TEXT], [PROBE_TEXT] * 8):
+            for model in self.models.versions.values():
+                for texts in WARM_UP_TEXTS:
                     await self.classify(model, texts, "contributions")
 
     async def works(self) -> bool:
         """Run the networks that failed in their last run again; True if none fails now."""
-        for name in sorted(self.failing):
+        for key in sorted(self.failing):
             with suppress(TimeoutError, QueueFull):
                 async with asyncio.timeout(PROBE_SECONDS):
-                    await self.classify(self.models[name], [PROBE_TEXT], "none")
+                    await self.classify(self.models[key], [PROBE_TEXT], "none")
         return not self.failing
 
     @property
@@ -169,11 +188,12 @@ class Engine:
             del batch  # an idle thread must not keep requests in memory
 
     def _finish_batch(self, batch: list[Entry], report: BatchReport) -> None:
-        name = batch[0][0].classifier.config.name
-        if report.works is False:
-            self.failing.add(name)
+        classifier = batch[0][0].classifier
+        key = f"{classifier.config.name}@{classifier.config.version}"
+        if report.works is False and self.models.get(key) is classifier:
+            self.failing.add(key)
         elif report.works:
-            self.failing.discard(name)
+            self.failing.discard(key)
         for job in dict.fromkeys(job for job, _ in batch):
             if not job.finished:
                 job.queue_seconds = report.started - job.arrived
@@ -185,6 +205,20 @@ class Engine:
                 job.future.set_result(None)
         for run in report.runs:
             self.on_run(*run)
+
+
+def warm_up(classifier: OnnxClassifier) -> None:
+    """Classify in this thread, as `Engine.warm_up` does in those of the engine."""
+    for texts in WARM_UP_TEXTS:
+        classifier.predict(texts, "contributions")
+
+
+def _as_table(models: Mapping[str, OnnxClassifier]) -> ModelTable[OnnxClassifier]:
+    if isinstance(models, ModelTable):
+        return models
+    versions = {name: model.config.version for name, model in models.items()}
+    ids = {ModelId(name, versions[name]): model for name, model in models.items()}
+    return ModelTable(ids, versions)
 
 
 def _watch_client(job: Job, wait_disconnect: Callable[[], Coroutine[Any, Any, None]]) -> None:

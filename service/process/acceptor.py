@@ -6,8 +6,10 @@ four keep-alive connections. So a worker leaves new connections to those that ha
 """
 
 import asyncio
+import ctypes
 import logging
 import socket
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -21,6 +23,17 @@ ACCEPTS_AFTER_DEFER = 4
 """Connections accepted after that time, whatever the other workers have: they may hang."""
 RETRY_SECONDS = 1.0
 """Pause after the system had no file descriptor or memory for a connection."""
+HANDSHAKE_SECONDS = 0.1
+"""Time for connections that are being made when the socket stops to take new ones."""
+SO_ATTACH_FILTER = 26
+"""Socket option of Linux; the `socket` module has no name for it."""
+DROP_SYN = (
+    (0x30, 0, 0, 13),  # load the byte of a TCP header that has the flags
+    (0x45, 0, 1, 0x02),  # skip the next instruction unless SYN is set
+    (0x06, 0, 0, 0),  # drop the packet
+    (0x06, 0, 0, 0xFFFFFFFF),  # keep the packet
+)
+"""A classic BPF program that drops the first packet of each new connection."""
 
 
 class Acceptor:
@@ -52,21 +65,34 @@ class Acceptor:
         self._accepting = True
         self._watch_listener()
 
-    def stop(self) -> None:
-        """Leave new connections in the backlog, to the other workers or to `close`."""
-        self._accepting = False
-        self._counts[self._slot] = NOT_ACCEPTING
-        asyncio.get_running_loop().remove_reader(self._listener)
+    def leave(self) -> None:
+        """Close the socket here, and leave connections in the backlog to the other workers."""
+        self._stop()
+        self._listener.close()
 
-    def close(self) -> None:
-        """Drain the accept backlog, then close the socket."""
+    async def close(self) -> None:
+        """Accept every connection that has been made, then close the socket.
+
+        The socket drops new connection attempts first. Otherwise a connection that is made between
+        the last `accept` and `close` would be reset. The client's system tries again after a
+        second, and the attempt is refused then.
+        """
+        drop_new_connections(self._listener)
+        await asyncio.sleep(HANDSHAKE_SECONDS)
+        self._stop()
         with self._listener, suppress(OSError):
             while self._accept():
                 pass
+        await asyncio.gather(*self._connecting)
 
     def remove(self) -> None:
         """Count one connection less."""
         self._add(-1)
+
+    def _stop(self) -> None:
+        self._accepting = False
+        self._counts[self._slot] = NOT_ACCEPTING
+        asyncio.get_running_loop().remove_reader(self._listener)
 
     def _add(self, number: int) -> None:
         self._connections += number
@@ -125,3 +151,18 @@ class Acceptor:
         except OSError:  # the client disconnected before there was a protocol
             connection.close()
             self.remove()
+
+
+def drop_new_connections(listener: socket.socket) -> None:
+    """Make a listening socket ignore new connection attempts, in all processes that share it.
+
+    Connections that exist are not affected. Systems without socket filters ignore the call.
+    """
+    program = b"".join(struct.pack("HBBI", *instruction) for instruction in DROP_SYN)
+    buffer = ctypes.create_string_buffer(program)
+    with suppress(OSError):
+        listener.setsockopt(
+            socket.SOL_SOCKET,
+            SO_ATTACH_FILTER,
+            struct.pack("HP", len(DROP_SYN), ctypes.addressof(buffer)),
+        )

@@ -1,12 +1,12 @@
 """The parent of the workers: binds the socket, starts, replaces and stops them, sums metrics.
 
-It loads no model. It binds the socket at once, but a worker listens on it only after it has
-verified every bundle. So a rejected bundle ends the command before any client can connect.
+It reads the files of bundles, but loads no model. It binds the socket at once, but a worker listens
+on it only after it has verified every bundle. So a rejected bundle ends the command before any
+client can connect.
 """
 
 import asyncio
 import functools
-import json
 import logging
 import os
 import resource
@@ -15,55 +15,38 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from heed.model.errors import HeedError
-from heed.service.metrics import Snapshot, add_up, without_gauges
-from heed.service.process.channel import Channel
+from heed.service.metrics import Family, Snapshot, add_up, without_gauges
 from heed.service.process.cpu_limit import warn_if_oversubscribed
 from heed.service.process.logs import start_logging
+from heed.service.process.reload import Reloader
 from heed.service.process.shared_table import NOT_ACCEPTING, SharedTable
+from heed.service.process.worker_process import WorkerProcess
 from heed.service.settings import Settings, SettingsError, cannot_listen, unknown_variables
 
 log = logging.getLogger("heed")
 
-METRICS_SECONDS = 2.0
+METRICS_SECONDS = 0.25
 """Time that a worker may take to reply with its metrics."""
 RESTART_SECONDS = 1.0
-"""Minimum time between two starts of the same worker."""
+"""Minimum time between two starts of the same worker, doubled with each start that fails."""
+MAX_RESTART_SECONDS = 30.0
+MAX_FAILED_STARTS = 3
+"""With more failed starts in a row of every worker, the supervisor ends."""
+MIN_HANG_SECONDS = 30.0
+"""A worker hangs if it does not answer for longer than this and longer than --timeout."""
 GRACE_SECONDS = 5.0
-"""Time that a worker may take to end, in addition to the drain and to --timeout."""
-MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
-"""Environment that makes glibc return the memory of large requests: 30 MB less in a long run."""
+"""Time that a worker may take to answer or to end, in addition."""
 MAX_OPEN_FILES = 65536
-
-
-@dataclass
-class Worker:
-    """A running worker process, as the supervisor sees it."""
-
-    process: asyncio.subprocess.Process
-    channel: Channel
-    started: float = field(default_factory=time.monotonic)
-    rejection: str | None = None
-    """Why it cannot serve, in a sentence for the user."""
-    metrics: Snapshot = field(default_factory=list)
-    """Its latest known metrics."""
-
-    async def update_metrics(self) -> None:
-        """Fetch the metrics; without a reply in time, keep the counters and drop the gauges."""
-        try:
-            self.metrics = await self.channel.call(METRICS_SECONDS)
-        except TimeoutError:
-            self.metrics = without_gauges(self.metrics)
 
 
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status, 1 if a request may be unanswered.
 
     Raises:
-        HeedError: the address is not available, or a worker rejects a bundle or a setting.
+        HeedError: the address is not available, or a bundle or a setting is rejected.
     """
     start_logging(settings.log_level)
     for warning in unknown_variables(os.environ):
@@ -71,7 +54,8 @@ def serve(settings: Settings) -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # each connection is an open file
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, MAX_OPEN_FILES)), hard))
     with _bind(settings) as listener:
-        return asyncio.run(Supervisor(settings, listener).run())
+        supervisor = Supervisor(settings, listener)
+        return asyncio.run(supervisor.run())
 
 
 class Supervisor:
@@ -83,95 +67,165 @@ class Supervisor:
         host, port = listener.getsockname()[:2]
         self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._table = SharedTable.create(settings.workers)
-        self._workers: dict[int, Worker] = {}
+        self._workers: dict[int, WorkerProcess] = {}
+        self._reloader = Reloader(settings, self._workers.values, self._request_reload)
+        self._reload_requested = asyncio.Event()
+        self._changing = asyncio.Lock()
+        """Held while a worker is started with the served set, or while that set changes."""
+        self._failed_starts = [0] * settings.workers
+        """Starts in a row that ended before the worker listened, of each slot."""
+        self._draining = False
         self._stopping = False
         self._listening = False
         """Whether a worker has ever listened on the socket."""
         self._status = 0
         self._rejection: str | None = None
+        self._restarts = 0
         self._ended_metrics: Snapshot = []
         """Counters of workers that ended, so that no sum decreases."""
 
     async def run(self) -> int:
         """Start the workers, wait for their end, and return the exit status."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._stop)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._handle_signal, self._settings.drain_seconds)
+        loop.add_signal_handler(signal.SIGINT, self._handle_signal, 0.0)
+        if sys.stdin is None or not sys.stdin.isatty():  # a terminal that closes sends SIGHUP
+            loop.add_signal_handler(signal.SIGHUP, self._request_reload)
+        reloading = asyncio.create_task(self._reload_when_requested())
         await asyncio.gather(*map(self._keep_running, range(self._settings.workers)))
+        reloading.cancel()
         if self._rejection is not None:
             raise HeedError(self._rejection)
         return self._status
 
     async def _keep_running(self, slot: int) -> None:
-        """Run a worker until the end, and another one whenever it dies."""
-        self._table.connections[slot] = NOT_ACCEPTING
+        """Run a worker until the end, and another one whenever it ends."""
         while not self._stopping:
-            worker = self._workers[slot] = await self._start_worker(slot)
-            if self._stopping:  # while the process was being started
-                worker.process.terminate()
-            # Returns when the worker has ended and all its messages are read.
-            await worker.channel.serve(
-                self._collect_metrics, functools.partial(self._handle_message, worker)
-            )
-            status = await worker.process.wait()
-            self._table.connections[slot] = NOT_ACCEPTING
-            del self._workers[slot]
-            self._ended_metrics = add_up([self._ended_metrics, without_gauges(worker.metrics)])
+            started = time.monotonic()
+            reason = await self._run_worker(slot)
             if self._stopping:
                 return
-            if not self._listening:
-                self._rejection, self._status = worker.rejection, 1
+            failures = self._failed_starts[slot]
+            if all(number > MAX_FAILED_STARTS for number in self._failed_starts):
+                log.critical("%s; no worker can be started, so the server ends", reason)
+                self._status = 1
                 self._stop()
                 return
-            reason = worker.rejection or f"it ended with status {status}"
-            log.error("worker %d: %s; a new worker replaces it", worker.process.pid, reason)
-            await asyncio.sleep(RESTART_SECONDS - (time.monotonic() - worker.started))
+            log.error("%s; a new worker replaces it", reason)
+            self._restarts += 1
+            pause = min(RESTART_SECONDS * 2 ** max(failures - 1, 0), MAX_RESTART_SECONDS)
+            await asyncio.sleep(pause - (time.monotonic() - started))
 
-    async def _start_worker(self, slot: int) -> Worker:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            fds = (self._listener.fileno(), theirs.fileno(), self._table.file)
-            options = {
-                "fds": fds,
-                "slot": slot,
-                "replacement": self._listening,
-                "settings": self._settings.model_dump(mode="json"),
-            }
-            # -P: a folder named `heed` in the current one must not be imported.
-            # A process group of its own: ^C in a terminal must reach only the supervisor.
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "heed.service.process.worker", json.dumps(options)),
-                pass_fds=fds,
-                process_group=0,
-                env=MALLOC | os.environ,
-            )
-        return Worker(process, await Channel.open(ours))
+    async def _run_worker(self, slot: int) -> str:
+        """Run one worker. Returns why it ended, for the log."""
+        self._table.connections[slot] = NOT_ACCEPTING
+        self._failed_starts[slot] += 1  # until it listens
+        try:
+            async with self._changing:
+                worker = self._workers[slot] = await self._start_worker(slot)
+        except OSError as error:
+            return f"worker of slot {slot}: cannot be started: {error.strerror}"
+        if self._draining:
+            worker.channel.send("drain")
+        if self._stopping:  # while the process was being started
+            worker.stop()
+        watching = asyncio.create_task(
+            worker.kill_if_hung(max(self._settings.timeout, MIN_HANG_SECONDS) + GRACE_SECONDS)
+        )
+        # Returns when the worker has ended and all its messages are read.
+        await worker.channel.serve(
+            self._reply, functools.partial(self._handle_message, slot, worker)
+        )
+        watching.cancel()
+        reason = await worker.wait()
+        self._table.connections[slot] = NOT_ACCEPTING
+        del self._workers[slot]
+        self._ended_metrics = add_up([self._ended_metrics, without_gauges(worker.metrics)])
+        if worker.rejection is not None and not self._listening and not self._stopping:
+            self._rejection = worker.rejection
+            self._stop()
+        return f"worker {worker.pid}: {reason}"
 
-    def _handle_message(self, worker: Worker, kind: str, content: Any) -> None:
+    async def _start_worker(self, slot: int) -> WorkerProcess:
+        options = {
+            "slot": slot,
+            "replacement": self._listening,
+            # A worker gets the keys, not the file.
+            "settings": self._settings.model_dump(mode="json") | {"api_keys_file": None},
+        }
+        served = self._reloader.served
+        return await WorkerProcess.start(self._listener, self._table.file, served, options)
+
+    async def _reload_when_requested(self) -> None:
+        """Reload after a request, and every --watch seconds."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.watch or None):
+                    await self._reload_requested.wait()
+            self._reload_requested.clear()
+            async with self._changing:
+                try:
+                    await self._reloader.reload()
+                except Exception:
+                    log.exception("the reload failed; what was served is served")
+
+    def _request_reload(self) -> None:
+        self._reload_requested.set()
+
+    def _handle_message(self, slot: int, worker: WorkerProcess, kind: str, content: Any) -> None:
         if kind == "rejected":
             worker.rejection = content
-        elif kind == "listening" and not self._listening:
-            self._listening = True
-            log.info("listening on %s", self._url)
-            warn_if_oversubscribed(self._settings.workers, self._settings.threads)
+        elif kind == "listening":
+            worker.listening = True
+            self._failed_starts[slot] = 0
+            if not self._listening:
+                self._listening = True
+                log.info("listening on %s", self._url)
+                warn_if_oversubscribed(self._settings.workers, self._settings.threads)
 
-    async def _collect_metrics(self) -> Snapshot:
+    async def _reply(self, kind: str, _: Any) -> Snapshot:
         """Return the sum of the metrics of all workers, those that ended included."""
-        await asyncio.gather(*(worker.update_metrics() for worker in self._workers.values()))
-        return add_up([self._ended_metrics, *(w.metrics for w in self._workers.values())])
+        assert kind == "metrics"
+        calls = {worker: worker.request_metrics() for worker in self._workers.values()}
+        await asyncio.wait(calls.values(), timeout=METRICS_SECONDS)
+        # Without a reply in time, the counters are the latest known, and gauges are left out.
+        known = [
+            w.metrics if call.done() else without_gauges(w.metrics) for w, call in calls.items()
+        ]
+        restarts: Family = (
+            "heed_worker_restarts",
+            "Workers that ended and were replaced.",
+            "counter",
+            [("heed_worker_restarts_total", {}, self._restarts)],
+        )
+        return add_up([self._ended_metrics, [restarts, self._reloader.metrics()], *known])
+
+    def _handle_signal(self, drain_seconds: float) -> None:
+        """Drain, then stop. A second signal kills."""
+        if self._draining:
+            self._kill()
+            return
+        self._draining = True
+        for worker in self._workers.values():
+            worker.channel.send("drain")
+        asyncio.get_running_loop().call_later(drain_seconds, self._stop)
 
     def _stop(self) -> None:
-        """Ask every worker to end; when called again, kill them."""
-        number = signal.SIGKILL if self._stopping else signal.SIGTERM
-        for worker in self._workers.values():
-            with suppress(ProcessLookupError):
-                worker.process.send_signal(number)
+        """Ask every worker to end, and kill those that do not."""
         if self._stopping:
-            self._status = 1
             return
-        self._stopping = True
+        self._draining = self._stopping = True
+        for worker in self._workers.values():
+            worker.stop()
         self._listener.close()
-        seconds = self._settings.drain_seconds + self._settings.timeout + GRACE_SECONDS
-        asyncio.get_running_loop().call_later(seconds, self._stop)
+        seconds = self._settings.timeout + GRACE_SECONDS
+        asyncio.get_running_loop().call_later(seconds, self._kill)
+
+    def _kill(self) -> None:
+        self._stopping = True
+        self._status = 1
+        for worker in self._workers.values():
+            worker.kill("it was killed")
 
 
 def _bind(settings: Settings) -> socket.socket:

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -18,10 +19,13 @@ from fastapi import FastAPI
 from heed.model.errors import HeedError
 from heed.service.app import create_app
 from heed.service.http import Protocol
-from heed.service.metrics import Snapshot
+from heed.service.inference import Engine
 from heed.service.process.acceptor import Acceptor
 from heed.service.process.channel import Channel, encode
+from heed.service.process.loaded_models import LoadedModels
 from heed.service.process.logs import start_logging
+from heed.service.process.memory import release_memory
+from heed.service.process.served_set import StoredBundle
 from heed.service.process.shared_table import SharedTable
 from heed.service.settings import Settings, cannot_listen
 from heed.service.state import Service
@@ -32,19 +36,20 @@ GC_THRESHOLD = 10_000
 """New objects between two runs of the garbage collector; a request leaves almost none."""
 METRICS_SECONDS = 5.0
 """Time that the supervisor may take to reply with the sum of all metrics."""
-SETTLE_SECONDS = 0.1
-"""Wait before connections without a request are closed, because one may be on its way."""
 
 
 def main() -> None:
     """Run until the supervisor ends it; exit status 2 if a bundle or a setting is rejected."""
     options = json.loads(sys.argv[1])
-    listener, channel = (socket.socket(fileno=fd) for fd in options["fds"][:2])
+    listener, channel, descriptors = (socket.socket(fileno=fd) for fd in options["fds"][:3])
     settings = Settings.model_validate(options["settings"])
     start_logging(settings.log_level)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # each thread tokenizes one text at a time
     try:
-        app = create_app(settings, warm_first=options["replacement"])
+        models = LoadedModels(settings, options["served"])
+        engine = Engine.from_models(models.serve(options["served"]), settings)
+        app = create_app(settings, engine, warm_first=options["replacement"])
+        _apply(app.state.service, options["served"])
         try:
             listener.setblocking(False)
             listener.listen(BACKLOG)
@@ -57,54 +62,81 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 20)
-    table = SharedTable(options["fds"][2])
-    uvloop.run(_serve(app, settings, listener, channel, table, options["slot"]))
+    table = SharedTable(options["fds"][3])
+    ends = channel, descriptors
+    uvloop.run(_serve(app, settings, models, listener, ends, table, options["slot"]))
 
 
 async def _serve(
     app: FastAPI,
     settings: Settings,
+    models: LoadedModels,
     listener: socket.socket,
-    channel_end: socket.socket,
+    ends: tuple[socket.socket, socket.socket],
     table: SharedTable,
     slot: int,
 ) -> None:
     service: Service = app.state.service
+    channel_end, descriptors = ends
     channel = await Channel.open(channel_end)
-    channel.send("listening")
-    service.collect_all = lambda: channel.call(METRICS_SECONDS)
+    service.collect_all = lambda: asyncio.wait_for(channel.call("metrics"), METRICS_SECONDS)
     service.on_warm = lambda: table.warm.__setitem__(slot, True)
     service.peers_warm = lambda: all(table.warm)
     server = _make_server(app, settings)
     acceptor = Acceptor(listener, lambda: Protocol(server, on_close=acceptor.remove), table, slot)
-    stop_requested = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop_requested.set)
+    whole_service_stops = False
 
-    async def own_metrics() -> Snapshot:
+    def stop(whole_service: bool) -> None:
+        nonlocal whole_service_stops
+        whole_service_stops |= whole_service
+        service.draining = server.should_exit = True
+
+    async def reply(kind: str, content: Any) -> Any:
+        if kind == "load":
+            bundles = [StoredBundle.from_json(f, _receive_fd(descriptors)) for f in content]
+            return await asyncio.to_thread(models.load, bundles)
+        assert kind == "metrics"
         return service.own_metrics()
 
-    async def drain() -> None:
-        await stop_requested.wait()
-        service.draining = True
-        await asyncio.sleep(settings.drain_seconds)
-        server.should_exit = True
+    def handle_message(kind: str, content: Any) -> None:
+        if kind == "serve":
+            service.engine.serve(models.serve(content))
+            _apply(service, content)
+            # In a thread, because it takes milliseconds.
+            asyncio.get_running_loop().run_in_executor(None, release_memory)
+        elif kind == "drain":
+            service.draining = True
+        elif kind == "stop":
+            stop(whole_service=True)
 
-    channel_task = asyncio.create_task(channel.serve(own_metrics))
-    channel_task.add_done_callback(lambda _: stop_requested.set())  # the supervisor has ended
-    draining = asyncio.create_task(drain())
+    for number in (signal.SIGTERM, signal.SIGINT):  # for this worker alone
+        asyncio.get_running_loop().add_signal_handler(number, stop, False)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # only the supervisor reloads
+    channel.send("listening")
+    channel_task = asyncio.create_task(channel.serve(reply, handle_message))
+    channel_task.add_done_callback(lambda _: stop(whole_service=True))  # the supervisor has ended
     # As `uvicorn.Server.serve`, with the acceptor, and with signals left to the handlers above.
     await server.startup(sockets=[])
     acceptor.start()
     await server.main_loop()
-    # uvicorn's shutdown would reset connections in the backlog, and requests that it has not read.
-    acceptor.stop()
-    await asyncio.sleep(SETTLE_SECONDS)
-    acceptor.close()
-    await asyncio.sleep(SETTLE_SECONDS)
+    if whole_service_stops:
+        await acceptor.close()
+    else:
+        acceptor.leave()
     await server.shutdown(sockets=[])
-    await draining
     channel_task.cancel()
+
+
+def _apply(service: Service, served: dict[str, Any]) -> None:
+    """Use the keys and the reload errors of a set that the supervisor described."""
+    service.use_keys(served["keys"])
+    service.reload_errors = served["errors"]
+
+
+def _receive_fd(descriptors: socket.socket) -> int:
+    """Return the next descriptor that the supervisor has sent. It sends them before the call."""
+    _, fds, _, _ = socket.recv_fds(descriptors, 1, 1)
+    return fds[0]
 
 
 def _make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:

@@ -10,6 +10,7 @@ from heed.model.inference import OnnxClassifier
 from heed.service.errors import Invalid, UnknownModel
 from heed.service.http import EXAMPLE_MODEL, JsonResponse, Model, Models, route_docs
 from heed.service.inference import Engine
+from heed.service.state import Service
 
 router = APIRouter(tags=["models"])
 
@@ -22,8 +23,9 @@ EXAMPLES = {"default": "sentiment", "models": [EXAMPLE_MODEL]}
 )
 async def list_models(request: Request) -> Response:
     """Every bundle, and the default for requests that name none."""
-    engine: Engine = request.app.state.service.engine
-    models = [_describe(model) for model in engine.models.values()]
+    service: Service = request.app.state.service
+    engine = service.engine
+    models = [_describe(service, model) for model in engine.models.versions.values()]
     return JsonResponse({"default": engine.default, "models": models})
 
 
@@ -35,20 +37,26 @@ async def get_model(
     name: Annotated[str, Path(description="Name of a bundle.", examples=["sentiment"])],
 ) -> Response:
     """The configuration, scores and provider of one bundle."""
-    return JsonResponse(_describe(select_model(request.app.state.service.engine, name)))
+    service: Service = request.app.state.service
+    return JsonResponse(_describe(service, select_model(service.engine, name)))
 
 
 def select_model(engine: Engine, name: str | None) -> OnnxClassifier:
     """Return the model of that name, or the default; raises `Invalid` or `UnknownModel`."""
     name = engine.default if name is None else name
-    if name in engine.models:
+    if name is not None and name in engine.models:
         return engine.models[name]
+    if not engine.models:
+        raise UnknownModel("no bundle is served at present")
     names = ", ".join(engine.models)
     if name is None:
         raise Invalid([(["body", "model"], f"there is no default model; name one of {names}")])
     raise UnknownModel(f"there is no model {name[:100]!r}; choose one of {names}")
 
 
-def _describe(model: OnnxClassifier) -> dict[str, Any]:
-    fields = set(Model.__annotations__) - {"provider"}
-    return model.config.model_dump(mode="json", include=fields) | {"provider": model.provider}
+def _describe(service: Service, model: OnnxClassifier) -> dict[str, Any]:
+    config = model.config
+    fields = set(Model.__annotations__) - {"provider", "reload_error"}
+    answer = config.model_dump(mode="json", include=fields) | {"provider": model.provider}
+    error = service.reload_errors.get(f"{config.name}@{config.version}")
+    return answer if error is None else answer | {"reload_error": error}

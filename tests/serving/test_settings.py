@@ -25,6 +25,7 @@ CONTRACT = {
     "timeout": 30,
     "drain_seconds": 0,
     "api_keys_file": None,
+    "watch": 0,
     "log_level": "info",
 }
 

@@ -24,13 +24,18 @@ PROTOCOL, PARSER, WORKER = (
 )
 OVERRIDDEN = (
     *("connection_made", "connection_lost", "data_received", "send_400_response"),
+    *("shutdown",),
     *("on_message_begin", "on_headers_complete", "on_body", "on_message_complete"),
 )
 """Methods of `HttpToolsProtocol` that `Protocol` extends."""
 USED: list[tuple[str, str, tuple[str, ...]]] = [
     (PROTOCOL, "HttpToolsProtocol", OVERRIDDEN),
     (PROTOCOL, "protocol", ("parser", "url", "headers", "cycle", "flow", "transport", "loop")),
-    (PROTOCOL, "protocol.cycle", ("response_complete", "more_body", "keep_alive")),
+    (
+        PROTOCOL,
+        "protocol.cycle",
+        ("response_complete", "response_started", "more_body", "keep_alive"),
+    ),
     (PROTOCOL, "protocol.flow", ("pause_reading",)),
     (PROTOCOL, "server", ("config", "server_state", "lifespan")),
     (PROTOCOL, "server.lifespan", ("state",)),

@@ -131,7 +131,7 @@ def test_failing_inference_is_reported_until_it_works_again() -> None:
         assert await engine.works()
         fake.broken = True
         assert await ask(engine, "a", "ab", "abc") == ["InferenceDown"] * 3
-        assert engine.failing == {"fake"}
+        assert engine.failing == {"fake@1.0.0"}
         assert not await engine.works()
         fake.broken = False
         assert await engine.works(), "each call runs the network again"

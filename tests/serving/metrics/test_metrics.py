@@ -21,6 +21,8 @@ FAMILIES = {
     "heed_batch_padding_share": "histogram",
     "heed_queue_tokens": "gauge",
     "heed_ready_workers": "gauge",
+    "heed_worker_restarts": "counter",
+    "heed_reloads": "counter",
 }
 
 
