@@ -12,7 +12,7 @@ RUN python requirements.py "$DEVICE" > requirements.txt \
     && python -m venv --without-pip /app \
     && pip --python /app/bin/python install --constraint constraints.txt --requirement requirements.txt
 COPY README.md LICENSE ./
-# heed/model and heed/service are links to the two folders beside it.
+# heed/model and heed/service are links to the folders model and service.
 COPY heed heed
 COPY model model
 COPY service service
@@ -24,7 +24,7 @@ RUN pip --python /app/bin/python install --no-deps . && chmod -R a+rX /app /bund
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="Heed" \
-      org.opencontainers.image.description="Text classification that shows which words a text was classified by" \
+      org.opencontainers.image.description="Text classification that shows how much each word contributes to the label" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV PATH=/app/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -1,4 +1,4 @@
-"""Heed: text classification that shows which words a text was classified by.
+"""Heed: text classification that shows how much each word contributes to the label.
 
 Importing this package loads neither PyTorch, onnxruntime nor FastAPI; `load` imports what it needs.
 """

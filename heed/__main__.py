@@ -17,7 +17,7 @@ from heed.service.settings import Settings
 
 app = typer.Typer(
     name="heed",
-    help="Text classification that shows which words a text was classified by.",
+    help="Text classification that shows how much each word contributes to the label.",
     invoke_without_command=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -129,11 +129,11 @@ def evaluate(
     ] = 2000,
     device: Device = "cpu",
 ) -> None:
-    """Score a bundle, as it is served, on labelled texts.
+    """Score the ONNX model of a bundle on labelled texts.
 
-    With --explanations, a .jsonl file may hold rationales: one number a word in the field rationale
-    or attention, for the words in the field tokens; or character ranges [start, end) in the field
-    spans. The explanations are then compared with them.
+    With --explanations, a .jsonl file may contain rationales. The field rationale or attention has
+    one number for each word of the field tokens; or the field spans has character ranges
+    [start, end). The explanations are then compared with the rationales.
     """
     require_modules("sklearn", "scipy", "matplotlib", "polars", extra="evaluate")
     if checkpoint:
@@ -173,13 +173,13 @@ def classify(
     texts: Annotated[
         list[str],
         typer.Argument(
-            help="Texts, each in quotes; - reads one text a line from standard input.",
+            help="Texts, each in quotes; - reads one text from each line of standard input.",
             metavar="TEXT",
         ),
     ],
     as_json: Annotated[
         bool,
-        typer.Option("--json", help="Print one JSON object a line, as POST /classify answers."),
+        typer.Option("--json", help="Print one JSON object per text, as POST /classify returns."),
     ] = False,
     explain: Annotated[
         Literal["none", "attention", "contributions"],
@@ -216,7 +216,7 @@ def classify(
         ),
     ] = None,
     save: Annotated[
-        Path | None, typer.Option(help="HTML file to write the answers to, too.")
+        Path | None, typer.Option(help="Also write the answers to this HTML file.")
     ] = None,
     device: Device = "cpu",
 ) -> None:

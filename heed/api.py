@@ -71,7 +71,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def to_dict(self) -> dict[str, Any]:
         """Return what `POST /classify` answers, without `model` and `version`.
 
-        Attributes that were not asked for are left out.
+        Attributes that were not requested are left out.
         """
         answer: dict[str, Any] = msgspec.to_builtins(self)
         return answer
@@ -266,7 +266,7 @@ class Classifier:
     def _encode(
         self, texts: list[Any], *, truncate: bool, alone: bool
     ) -> tuple[list[str], list["Encoding"]]:
-        """Tokenize every text before any is classified, so that a bad one costs no inference."""
+        """Tokenize every text before any is classified, so that an invalid text is found first."""
         plain = []
         encodings = []
         for index, text in enumerate(texts):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 class HeedError(Exception):
-    """Base class. The message is one line for the user: what is wrong, where, how to mend it."""
+    """Base class. The message is one line for the user: what is wrong, where, how to correct it."""
 
 
 class DataError(HeedError):
@@ -30,7 +30,7 @@ class DeviceError(HeedError):
 
 
 class TextError(HeedError, ValueError):
-    """A text cannot be classified: not a string, nothing to read in it, or too long.
+    """A text cannot be classified: it is not a string, it has no token, or it is too long.
 
     Attributes:
         reason: the sentence, without the position of the text.

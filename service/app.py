@@ -24,8 +24,8 @@ from heed.service.state import Service
 log = logging.getLogger("heed")
 
 DESCRIPTION = """
-Text classification that shows what it read: every answer carries the probabilities, the share of
-attention that each token had and, on request, the exact signed contribution of each token.
+Text classification with explanations: every answer contains the probabilities, the attention weight
+of each token and, on request, the exact signed contribution of each token.
 """
 
 

@@ -1,4 +1,4 @@
-"""The errors that a request can meet. Each class declares its HTTP status and its title once.
+"""The errors that a request can cause. Each class declares its HTTP status and its title once.
 
 ServiceError
 ├── NotHttp              400  the bytes received are not HTTP
@@ -122,8 +122,8 @@ class InferenceFailed(ServiceError, status=500, title="Inference failed"):
 class InternalError(ServiceError, status=500, title="Internal error"):
     """A bug."""
 
-    # The client must not learn anything of the inside, so the sentence is fixed.
-    def __init__(self, detail: str = "an unexpected error occurred; the log has more") -> None:
+    # The text is fixed, so that it reveals no internal details.
+    def __init__(self, detail: str = "an unexpected error occurred; see the server log") -> None:
         super().__init__(detail)
 
 

@@ -19,7 +19,7 @@ class SettingsError(HeedError):
 
 
 class Settings(BaseSettings):
-    """One frozen object, created at start and passed as a value. A flag beats the environment."""
+    """One frozen object, created at start and passed as a value. Flags override the environment."""
 
     model_config = SettingsConfigDict(
         env_prefix="HEED_",
@@ -51,13 +51,13 @@ class Settings(BaseSettings):
     max_texts: PositiveInt = 1024
     """Maximum texts of a batch request; more are answered with 413."""
     max_queue: PositiveInt = 65536
-    """Maximum tokens waiting in each process; requests beyond are answered with 429."""
+    """Maximum tokens waiting in each process; further requests get 429."""
     timeout: Annotated[float, Field(gt=0, le=86400)] = 30.0
     """Seconds from arrival to answer; after that the answer is 504."""
     drain_seconds: Annotated[float, Field(ge=0, le=86400)] = 0.0
     """Seconds after SIGTERM during which /readyz is 503 before the socket closes."""
     api_keys_file: Path | None = None
-    """File of API keys, one a line; with it, /classify and /models require a key."""
+    """File with one API key on each line; with it, /classify and /models require a key."""
     watch: Annotated[float, Field(ge=0, le=86400)] = 0.0
     """Seconds between two readings of the bundle folder and the keys; 0: only after SIGHUP."""
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         ):  # a comment would be a key that is easy to guess
             raise SettingsError(f"{source}: a key must not begin with #; remove all comments")
         if not keys:
-            raise SettingsError(f"{source}: the file has no key; write one a line")
+            raise SettingsError(f"{source}: the file has no key; write one key on each line")
         return keys
 
     def api_key_digests(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ TRAIN_OPTIONS = ("--width", 32, "--epochs", 8, "--terms", "made for the tests")
 
 pytest_plugins = ["tests.support.chromium", "tests.support.sets"]
 
-# `heed train` sets it too, and it counts only before PyTorch is loaded: idle threads sleep.
+# Idle threads sleep. `heed train` sets it, too, but PyTorch reads it only when it is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 IN_CI = os.environ.get("CI") == "true"

@@ -104,7 +104,7 @@ def parse_config(content: bytes) -> BundleConfig:
     refused in format 2 and ignored in format 1, because older bundles may have such fields.
 
     Raises:
-        ValueError: one line that says what is wrong.
+        ValueError: one line that describes what is wrong.
     """
     tree = parse_json(content)
     if not isinstance(tree, dict):
@@ -166,7 +166,7 @@ def sha256(content: bytes) -> str:
 
 
 def _check_digest(tree: Mapping[str, Any]) -> None:
-    """Raise `ValueError` if the hash of a config does not fit, or lacks in format 2."""
+    """Raise `ValueError` if the hash of a config is wrong, or is missing in format 2."""
     hashes = tree.get("sha256")
     written = hashes.get(CONFIG) if isinstance(hashes, dict) else None
     if written is None and tree.get("format") == 1:

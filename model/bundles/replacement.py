@@ -8,7 +8,7 @@ The best method that the file system has is used:
 4. A copy of the files, `config.json` last. Meanwhile a whole bundle is in `.NAME.saved`. Object
    stores and lower layers of a container image cannot rename folders.
 
-Whoever reads a bundle reads `whole_folder(path)`, and so finds it after a kill, too.
+Every reader calls `whole_folder(path)`, so it finds the bundle after a kill, too.
 """
 
 import ctypes
@@ -133,7 +133,7 @@ def replace_folder(new: Path, target: Path, methods: Sequence[Method] = METHODS)
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a bundle folder if it exists, `config.json` first, so that no part looks whole."""
+    """Remove a bundle folder if it exists, `config.json` first, so that no partial one is read."""
     with suppress(FileNotFoundError, NotADirectoryError):
         (folder / CONFIG).unlink()
     shutil.rmtree(folder, ignore_errors=True)

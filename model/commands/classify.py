@@ -21,7 +21,7 @@ def read_lines(stream: Iterable[bytes]) -> list[str]:
         except UnicodeDecodeError as error:
             raise TextError(f"line {row}: not UTF-8; convert the input to UTF-8") from error
     if not texts:
-        raise TextError("standard input has no line; write one text a line")
+        raise TextError("standard input has no line; write one text on each line")
     return texts
 
 

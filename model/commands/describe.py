@@ -22,7 +22,7 @@ from heed.model.training import (
     TrainingTexts,
 )
 
-MEND = "or start again with --force and without --resume"
+REMEDY = "or start again with --force and without --resume"
 
 
 def describe_training(
@@ -80,7 +80,7 @@ def check_same_encoders(saved: TrainingMetadata, options: TrainOptions, folder: 
         if old != given[name]:
             option = _option(name)
             before = f"with {option} {old}" if old else f"without {option}"
-            raise DataError(f"{folder}: was started {before}; use the same, {MEND}")
+            raise DataError(f"{folder}: was started {before}; use the same, {REMEDY}")
 
 
 def resume_metadata(
@@ -101,13 +101,13 @@ def resume_metadata(
         DataError: data or hyperparameters have changed.
     """
     if saved.data.fingerprint != new.data.fingerprint or saved.labels != new.labels:
-        raise DataError(f"{folder}: was started with other rows; use the same data, {MEND}")
+        raise DataError(f"{folder}: was started with other rows; use the same data, {REMEDY}")
     config = asdict(saved.config)
     for name, value in asdict(new.config).items():
         if config[name] != value:
             raise DataError(
                 f"{folder}: was started with {_option(name)} {config[name]}, not {value}; use the "
-                f"same options, {MEND}"
+                f"same options, {REMEDY}"
             )
     data = replace(
         new.data,

@@ -37,7 +37,7 @@ def _read_delimited(
                     "\n" in field and _contains_rows(field, len(columns)) for field in record
                 ):
                     raise DataError(
-                        f"{path}, row {row}: a field starts with a quote and swallows the rows up "
+                        f"{path}, row {row}: a field starts with a quote and includes the rows up "
                         "to the next quote; quote the whole field and double the quotes inside it, "
                         "remove them, or save the file as .csv or .jsonl"
                     )

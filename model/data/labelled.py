@@ -236,7 +236,7 @@ def parse_field(value: Any, column: str, where: str) -> str:
         raise DataError(f"{where}: {column!r} is empty; fill it in or remove the row")
     if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
         raise DataError(
-            f"{where}: {column!r} holds half a character (a lone surrogate); write the whole "
+            f"{where}: {column!r} contains a lone surrogate (half of a character); write the whole "
             "character"
         )
     return text

@@ -1,14 +1,14 @@
 """Make additional texts of the training texts, for a teacher to label (after Tang et al. 2019).
 
-Long texts give their sentences. If that is not enough, short texts give new ones of three kinds, in
-equal numbers:
+Long texts are split into sentences. If these are too few, new texts of three kinds are made of the
+short texts, in equal numbers:
 
 - crossed: one text up to some word, then the rest of another text after the same word;
 - thinned: a text without some of its words;
 - cropped: a sequence of words of a text.
 
 With `Synonyms`, two thirds of the texts made of short ones have words replaced instead. So the
-network sees words that no row contains, with the teacher's labels.
+network is also trained on words that no row contains, with the teacher's labels.
 
 Augmented texts get no hard label, because mixing two texts can change the label, and one sentence
 of a review may contradict the others.

@@ -83,9 +83,10 @@ def extract_static_vectors(
 ) -> StaticVectors:
     """Reduce an encoder to one vector per token (Model2Vec, Tulkens and van Dongen 2024).
 
-    Each token goes through the encoder alone, between the special tokens. The mean of the hidden
-    states is reduced to its principal components. Each component is divided by the square root of
-    its standard deviation, which damps frequent directions with little information.
+    The encoder reads each token alone, between the special tokens. The hidden states of this short
+    text are averaged. The first `width` principal components of the averages are kept. Each one is
+    divided by the square root of its standard deviation, which damps frequent directions with
+    little information.
 
     Args:
         encoder: the encoder.

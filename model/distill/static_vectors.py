@@ -1,7 +1,7 @@
 """A tokenizer with a pretrained vector per token. One for English is part of Heed.
 
-A few hundred training rows contain each word once or twice, and most words of new texts never. The
-pretrained vectors bring word meanings learnt from a billion sentences.
+In a few hundred training rows most words occur once or twice, and most words of new texts do not
+occur. The pretrained vectors represent the meanings of words, learnt from a billion sentences.
 """
 
 import json

@@ -2,8 +2,8 @@
 
 The teacher learns the labels of the training rows. Then it labels these rows and additional texts:
 its soft labels and hidden states are the network's training targets (Tang et al. 2019). Soft labels
-show which labels are similar, hidden states how a word is used, and there can be as many as there
-are texts. Serving does not need the encoder.
+show which labels are similar. Hidden states show how a word is used. The teacher can make targets
+for any number of texts. Serving does not need the encoder.
 """
 
 import math

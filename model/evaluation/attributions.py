@@ -27,7 +27,7 @@ class Attribution:
     """The scores of one method for n texts, and its cost."""
 
     scores: list[Floats]
-    """(T,) for each text. A larger score means that the token speaks more for the class."""
+    """(T,) for each text. A larger score means that the token supports the class more."""
     passes: str
     """Runs of the network for one text, in addition to the run that gives the answer."""
     milliseconds: float

@@ -37,7 +37,7 @@ def score_explanations(
     Args:
         texts: the explained texts.
         scores: by method, the token scores (T,) of each text. A larger score means that the token
-            speaks more for the explained class. `leave one out` is one of the methods.
+            supports the explained class more. `leave one out` is one of the methods.
         scorer: runs the network on texts with deleted tokens.
         rationales: of each text; texts without a rationale word are skipped.
         progress: called with the number of texts done.

@@ -1,8 +1,9 @@
 """Faithfulness: do the tokens that an explanation names change the network's answer?
 
-Tokens are deleted, the network runs on the shorter text, and f, the probability of the explained
-class, is compared. An explanation is one score for each token; a larger score means that the token
-speaks more for the explained class. The network is only a `Predict` function. Needs no PyTorch.
+Each measure deletes tokens, runs the network on the shorter text, and compares f, the probability
+of the explained class, with f of the whole text. An explanation is one score for each token; a
+larger score means that the token supports the explained class more. The network is only a
+`Predict` function. Needs no PyTorch.
 """
 
 import math

@@ -43,7 +43,7 @@ def render_card(config: BundleConfig, example: str, model_bytes: int) -> str:
         notes="\n".join(f"- {note}" for note in training.get("notes", [])),
         command=training.get("command", "heed train"),
         seed=training.get("seed", "not stated"),
-        date=training.get("date", "date not stated"),
+        date=training.get("date", "not stated"),
         epochs=training.get("epochs", "an unknown number of"),
         tuning=_tuning(training.get("tuned")),
         encoders=_encoders(training),

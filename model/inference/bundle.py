@@ -48,7 +48,7 @@ from heed.model.text import PADDING, Tokenizer
 
 NEW = ".new"
 SECONDS_OF_A_WRITE = 3600.0
-"""A folder of an unfinished write that is older was left by a killed process."""
+"""A hidden folder that is older than this was left by a killed process."""
 
 log = logging.getLogger("heed")
 

@@ -36,7 +36,7 @@ class ThresholdChoice:
 def choose_threshold(
     confidence: Floats, right: Booleans, outside: Floats, target_precision: float | None
 ) -> ThresholdChoice:
-    """Choose the highest probability below which no label is given.
+    """Choose the threshold: a text whose highest probability is below it gets no label.
 
     With a target precision, it is the lowest threshold that reaches the target. Without one, it is
     the highest threshold that costs at most `MAX_ACCURACY_LOSS` of accuracy. The cost is reduced by

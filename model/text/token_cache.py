@@ -113,7 +113,7 @@ class TokenCache:
 
 
 def token_ids(chunks: Chunks) -> list[int]:
-    """Return the ids of all tokens."""
+    """Return the token ids of a text, given as its chunks."""
     return [token_id for _, chunk in chunks for token_id in chunk.ids]
 
 

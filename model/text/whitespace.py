@@ -1,7 +1,7 @@
 """Collapse long runs of white space and of combining marks before a text is tokenized.
 
 The tokenizer ignores these characters, but it needs a second for a million of them. Heed tokenizes
-only a prefix of a long text, and such a run must not use that prefix up.
+only a prefix of a long text, and such a run must not fill this prefix.
 """
 
 import re

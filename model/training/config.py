@@ -81,8 +81,8 @@ class TrainConfig(NetworkSizes):
 def vocabulary_size(texts: Sequence[str]) -> int:
     """Return the number of tokens to learn: one per 100 characters of training text, up to 16,000.
 
-    The vector of a token that occurs only a few times stays random. But in little text most words
-    are rare: there it is one token per 20 characters, between 1,000 and 5,000.
+    The vector of a token that occurs only a few times stays random. But in small data most words
+    are rare. There the number is one per 20 characters, between 1,000 and 5,000.
     """
     characters = sum(map(len, texts))
     return min(MAX_VOCABULARY, max(1000, min(5000, characters // 20), characters // 100))

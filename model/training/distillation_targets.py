@@ -2,7 +2,7 @@
 
 A teacher gives a soft label per text (Hinton et al. 2015) and a vector per token, its hidden state
 in context (Romero et al. 2015). A label is one number per text, a hidden state is many numbers per
-token: the network learns to read from much less text.
+token. So the network needs much less text to learn the use of words.
 """
 
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ from heed.model.training.dataset import Dataset
 
 Floats = NDArray[np.float32]
 MIN_TEXTS = 3
-"""Number of texts that a pair or triple must occur in. Rarer ones are no evidence."""
+"""Number of texts that a pair or triple must occur in. Rarer ones are left out."""
 NO_OWNER = 255
 """Tag of a bucket without an owner. Real tags are smaller than `TAGS`."""
 
@@ -104,7 +104,7 @@ def _count_matrix(
     Args:
         data: the texts.
         columns: (tokens, F) column of each feature at each token.
-        counted: (tokens, F) which of them count.
+        counted: (tokens, F) True for each feature to add to the counts; the others are ignored.
         width: number of columns.
     """
     value = np.repeat(data.lengths**-0.5, data.lengths).astype(np.float32)

@@ -88,7 +88,7 @@ def fit_ngrams(
     Args:
         config: sizes of the model; `lengths` and `order` are chosen here.
         data: rows to fit.
-        dev: rows that decide.
+        dev: rows that the dev loss is computed on.
         initial_embeddings: (V, D) pretrained token vectors, principal components first; None: none.
         weights: loss weight of each class; None: equal weights.
         seed: random seed for sampling rows if there are too many.
@@ -100,8 +100,8 @@ def fit_ngrams(
         numbers = min(MAX_PRODUCTS // config.classes, MAX_VECTOR_NUMBERS)
         vectors = initial_embeddings[:, : max(1, numbers // len(data))].numpy()
 
-    def fit(index: NgramIndex, rows: Dataset, judge: Dataset, *, bias: bool = True) -> _Table:
-        return _fit_table(index, rows, judge, vectors, scale, weights, with_bias=bias)
+    def fit(index: NgramIndex, rows: Dataset, held_out: Dataset, *, bias: bool = True) -> _Table:
+        return _fit_table(index, rows, held_out, vectors, scale, weights, with_bias=bias)
 
     tables = [
         fit(NgramIndex.build(data, replace(config, order=order)), data, dev)
@@ -184,7 +184,7 @@ def _fit_table(
     weights = np.zeros((config.tokens + config.buckets, config.classes), dtype=np.float32)
     weights[np.ix_(seen, regression.classes_)] = factors @ of_counts.T
     weights[: config.tokens, regression.classes_] += vectors[index.tokens] @ of_vectors.T
-    biases = np.full(config.classes, bias.min())  # for classes without a sampled row
+    biases = np.full(config.classes, bias.min())  # the lowest for a class without a sampled row
     biases[regression.classes_] = bias
     # Centred over the classes, which changes no probability.
     centred = weights - weights.mean(axis=1, keepdims=True)

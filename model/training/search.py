@@ -43,7 +43,7 @@ class Trial:
     """A configuration and its score on dev."""
 
     changed: dict[str, Any]
-    """Fields that differ from the derived configuration."""
+    """Values of the `TrainConfig` fields that differ from the values derived from the data."""
     cross_entropy: float
     """Dev cross-entropy in nats per row, at the best temperature."""
     accuracy: float
@@ -71,7 +71,7 @@ def search_config(
         planned: the derived configuration.
         network: its network.
         data: training set.
-        dev: rows that decide.
+        dev: rows that each trial is scored on.
         initial_embeddings: (V, D), see `train_network`.
         ngram_logits: (N, C) logits of the n-gram model for dev, if there is one.
         fixed: fields that keep their value.

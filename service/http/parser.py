@@ -14,7 +14,7 @@ _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) \S+ HTTP/1\.[01]\r\n
 
 
 class Parser(httptools.HttpRequestParser):
-    """Parses a connection's requests. A new parser replaces it where httptools' would stop.
+    """Parses a connection's requests. Where httptools would stop, a new parser continues.
 
     httptools drops the body of a request that offers another protocol, as `curl --http2` and
     Java's client do. A server may ignore the offer (RFC 9110, 7.8), so the request is parsed again

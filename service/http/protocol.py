@@ -18,7 +18,7 @@ from heed.service.http.parser import Parser
 from heed.service.http.request_body import MAX_DISCARDED_BYTES
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Browsers and proxies send at most a quarter of it."""
+"""Maximum size of a head. Browsers and proxies send at most a quarter of this."""
 HEAD_TIMEOUT_SECONDS = 30.0
 """From connecting, or from the first byte of a later request, to the end of a head."""
 

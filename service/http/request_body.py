@@ -82,7 +82,7 @@ async def discard_body(
 
 
 def client_key(scope: Scope) -> Hashable:
-    """Return the key under which a request takes turns with others: the client's address."""
+    """Return the key by which the scheduler identifies clients: the client's address."""
     address: tuple[str, int] | None = scope["client"]
     return address and address[0]
 

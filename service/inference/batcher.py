@@ -26,7 +26,7 @@ class Job:
     texts: Sequence[str]
     explain: Explain
     client: Hashable
-    """Whose turn the job takes; see `Scheduler`."""
+    """The client that the job counts for; see `Scheduler`."""
     future: asyncio.Future[None]
     """Done when every text has its outcome, or when no client waits any more. It does not refer to
     the job: only the garbage collector could free a reference cycle."""

@@ -147,7 +147,7 @@ class Engine:
         wait_disconnect: Callable[[], Coroutine[Any, Any, None]] | None = None,
         client: Hashable = None,
     ) -> Job:
-        """Classify the texts of one request; return its job with an outcome for each.
+        """Classify the texts of one request; return a finished job with one outcome for each text.
 
         Cancelling the call drops the texts that did not run.
 
@@ -156,7 +156,7 @@ class Engine:
             texts: at least one.
             explain: the outputs to compute.
             wait_disconnect: returns when the client has disconnected.
-            client: whose turn the texts take; see `Scheduler`.
+            client: the client that the texts count for; see `Scheduler`.
 
         Raises:
             QueueFull: the queue has no capacity for the texts.

@@ -1,11 +1,11 @@
 """The order in which waiting texts are classified, and which requests may wait.
 
-A pure data structure: it knows no HTTP, no event loop, no thread and no clock. Tokens are estimates
+A pure data structure: it uses no HTTP, no event loop, no thread and no clock. Tokens are estimates
 that are made before a text is tokenized. The *limit* is the number of tokens that may wait, the
-*budget* is the number of tokens of a batch, a *quantum* is the number of tokens that a
-large request gives at once. A request is *small* if it has at most one quantum.
+*budget* is the number of tokens of a batch, a *quantum* is the number of tokens
+that one batch takes from a large request. A request is *small* if it has at most one quantum.
 
-Accounting: a request counts as waiting with the tokens that it still has to give, but with at most
+Accounting: a request counts as waiting with its tokens that no batch has taken, but with at most
 one *slice*. So a request of any size is accepted at once, and its tokens are admitted slice by
 slice: when some are taken, the next ones count.
 
@@ -18,7 +18,8 @@ either small requests or turns of large ones, one quantum of each client at most
 waits neither for a large one in its own batch nor for long for the batch before it. If a client has
 both, they alternate from batch to batch; large requests of one client take turns.
 
-Invariants, property-tested in `tests/serving/test_scheduler.py`. T is the largest text in tokens.
+Invariants, property-tested in `tests/serving/inference/test_scheduler.py`. T is the number of
+tokens of the largest text.
 
 1. Fewer tokens wait than the limit and one slice.
 2. An empty queue accepts a request of any size.
@@ -43,7 +44,7 @@ from itertools import count
 from typing import Generic, Protocol, TypeVar
 
 RESERVED_PART = 8
-"""The limit divided by this is kept for clients that hold little."""
+"""The limit divided by this is reserved for clients with few waiting tokens."""
 
 
 class Waiting(Protocol):
@@ -82,7 +83,7 @@ class _Client(Generic[R]):
     def __init__(self, key: Hashable, served: int) -> None:
         self.key = key
         self.served = served
-        """Tokens taken, beginning with those of the client that had the fewest when it came."""
+        """Tokens taken. It starts at `Scheduler._least_served`, not at 0."""
         self.held = 0
         """Its part of `Scheduler.waiting`."""
         self.flows: dict[Hashable, _Flow[R]] = {}
@@ -100,7 +101,7 @@ class _Flow(Generic[R]):
         self.large: OrderedDict[R, None] = OrderedDict()
         """In the order of their turns."""
         self.large_is_next = False
-        """Whether the last batch with a turn of this flow was one of small requests."""
+        """True if the last batch that took texts of this flow took small requests."""
         self.last_batch = 0
         """The number of that batch."""
 

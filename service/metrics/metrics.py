@@ -48,13 +48,13 @@ class Metrics:
             "stage_seconds", "Time of a request in a stage.", ["stage"], buckets=SECONDS
         )
         self._stages = [stages.labels(stage) for stage in STAGES]
-        self._texts = histogram("batch_texts", "Texts of a run of the network.", buckets=TEXTS)
-        self._tokens = histogram("batch_tokens", "Its tokens without padding.", buckets=TOKENS)
+        self._texts = histogram("batch_texts", "Texts in a run of the network.", buckets=TEXTS)
+        self._tokens = histogram("batch_tokens", "Tokens in a run, no padding.", buckets=TOKENS)
         self._computed = histogram(
-            "batch_computed_tokens", "Its tokens with padding.", buckets=TOKENS
+            "batch_computed_tokens", "Tokens in a run, with padding.", buckets=TOKENS
         )
         self._padding = histogram(
-            "batch_padding_share", "Share of padding in its tokens.", buckets=SHARES
+            "batch_padding_share", "Share of padding in the tokens of a run.", buckets=SHARES
         )
         self._waiting = gauge("queue_tokens", "Tokens waiting, estimated.")
         self._ready = gauge("ready_workers", "Processes that are ready.")

@@ -1,6 +1,6 @@
 """Accept connections so that all workers have about the same number.
 
-All workers listen on one socket, so a connection that waits survives the death of a worker. But the
+All workers listen on one socket, so a connection that waits is kept if a worker ends. But the
 first worker to wake up would accept all that wait: in three of ten tries one of two workers had all
 four keep-alive connections. So a worker leaves new connections to those that have fewer.
 """
@@ -20,7 +20,7 @@ log = logging.getLogger("heed")
 DEFER_SECONDS = 0.005
 """Time for workers with fewer connections to accept one; they may be busy."""
 ACCEPTS_AFTER_DEFER = 4
-"""Connections accepted after that time, whatever the other workers have: they may hang."""
+"""Connections that a worker then accepts even if others have fewer, because others may hang."""
 RETRY_SECONDS = 1.0
 """Pause after the system had no file descriptor or memory for a connection."""
 HANDSHAKE_SECONDS = 0.1

@@ -96,7 +96,7 @@ async def classify_batch(request: Request) -> Response:
 
 
 async def _read(request: Request, service: Service) -> bytes | bytearray:
-    """Return the body, unless the headers or the service's state already exclude an answer."""
+    """Return the body; raise an error first if the headers or the service's state require one."""
     if not service.warm:
         raise Unavailable("the models are warming up; ask /readyz", {"Retry-After": "1"})
     settings = service.settings
@@ -151,7 +151,7 @@ def _model_fields(job: Job) -> dict[str, Any]:
 def _format_result(
     job: Job, index: int, options: schemas.Options, location: list[str | int]
 ) -> dict[str, Any]:
-    """Return the result for one text, or raise the error that it met."""
+    """Return the result for one text, or raise its error."""
     outcome, config = job.outcomes[index], job.classifier.config
     if isinstance(outcome, TextError):
         raise Invalid([(location, str(outcome))])

@@ -56,7 +56,7 @@ async def _check_inference(service: Service) -> None:
     engine = service.engine
     if service.warm and engine.hangs:
         raise InferenceDown(
-            f"a run of the network has taken more than {engine.hang_seconds:g} s and goes on"
+            f"a run of the network has taken more than {engine.hang_seconds:g} s and has not ended"
         )
     if not await engine.works():
         raise InferenceDown(

@@ -39,7 +39,7 @@ export function showPrediction(answer, model, explained) {
   const threshold = model?.min_confidence ?? null;
   note.textContent = withheld
     ? `The most probable label is ${best} with ${percent(probability)}.` +
-      (threshold === null ? "" : ` This model needs at least ${percent(threshold)} to give a label.`)
+      (threshold === null ? "" : ` This model gives no label below ${percent(threshold)}.`)
     : "";
   shown = { ranked, order: barOrder(model, ranked), explained };
   showBars();

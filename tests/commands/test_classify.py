@@ -13,7 +13,7 @@ from tests.support.command import ROOT, heed
 TEXTS = ("A wonderful, gripping film", "这家酒店很差 <b>", "ok")
 
 
-def test_json_is_a_line_a_text_as_the_api_answers(trained: Path) -> None:
+def test_json_has_one_line_for_each_text_in_the_format_of_the_api(trained: Path) -> None:
     lines = heed("classify", trained, *TEXTS, "--json").stdout.splitlines()
     assert len(lines) == len(TEXTS)
     for text, line in zip(TEXTS, lines, strict=True):
@@ -83,21 +83,21 @@ def test_what_cannot_be_done_is_one_sentence(
     assert done.stderr.count("\n") == 1
 
 
-def test_a_text_a_line(trained: Path) -> None:
-    def told(lines: bytes) -> subprocess.CompletedProcess[bytes]:
+def test_each_line_is_one_text(trained: Path) -> None:
+    def classify_lines(lines: bytes) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "heed", "classify", str(trained), "-", "--json"]
         return subprocess.run(command, cwd=ROOT, input=lines, capture_output=True, check=False)
 
-    done = told("a wonderful film\r\ncafé".encode())
+    done = classify_lines("a wonderful film\r\ncafé".encode())
     first, second = map(json.loads, done.stdout.splitlines())
     assert (first["label"], second["tokens"][0]["text"]) == ("positive", "café")
-    for lines, says in (
+    for lines, message in (
         (b"a\n\n", b"text 2: "),
         (b"a\n\xff\n", b"line 2: not UTF-8"),
         (b"", b"no line"),
     ):
-        done = told(lines)
-        assert (done.returncode, says in done.stderr) == (2, True)
+        done = classify_lines(lines)
+        assert (done.returncode, message in done.stderr) == (2, True)
 
 
 def test_output_is_utf_8_and_a_full_disk_one_sentence(trained: Path) -> None:
@@ -116,6 +116,6 @@ def test_a_folder_that_is_no_bundle_is_named(tmp_path: Path) -> None:
     assert (done.returncode, str(tmp_path / "nothing") in done.stderr) == (2, True)
 
 
-def test_a_folder_of_bundles_is_told_from_one(trained: Path) -> None:
+def test_a_folder_of_bundles_is_not_accepted_as_a_bundle(trained: Path) -> None:
     done = heed("classify", trained.parent, "fine", check=False)
     assert (done.returncode, f"name one of them, such as {trained}" in done.stderr) == (2, True)

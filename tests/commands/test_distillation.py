@@ -31,7 +31,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_csv(folder / "dev.csv", dev[:40])
     write_csv(folder / "more_dev.csv", dev[40:])
     unlabelled = [(text, "") for text, _ in reviews(50, seed=9)]
-    # Two of these and the last nine are also in dev.
+    # Two of these 50 texts, and all of the nine added below, are also in dev.
     write_csv(folder / "unlabelled.csv", unlabelled + reviews(9, seed=8))
     write_csv(folder / "out_of_scope.csv", [(text, "none") for text in OUT_OF_SCOPE])
     return folder

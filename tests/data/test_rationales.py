@@ -78,9 +78,9 @@ def test_an_invalid_rationale_is_an_error_with_its_row(
     ("row", "message"),
     [
         ({"text": ["a"], "spans": []}, "'text' is not a single text"),
-        ({"text": "a \ud800", "spans": []}, "'text' holds half a character"),
+        ({"text": "a \ud800", "spans": []}, "'text' contains a lone surrogate"),
         ({"text": "a", "spans": [], "label": [1]}, "'label' is not a single text"),
-        ({"tokens": ["a", "\ud800"], "rationale": [1, 0]}, "'tokens' holds half a character"),
+        ({"tokens": ["a", "\ud800"], "rationale": [1, 0]}, "'tokens' contains a lone surrogate"),
     ],
 )
 def test_texts_and_labels_are_checked_as_in_other_files(

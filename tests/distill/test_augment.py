@@ -137,7 +137,7 @@ def test_with_synonyms_most_new_texts_have_new_words(
     assert augment(TEXTS, english.tokenizer, 0, synonyms) == made
 
 
-def test_unlabelled_texts_are_split_and_kept_apart_from_augmented_ones() -> None:
+def test_unlabelled_texts_are_split_and_not_mixed_with_augmented_ones() -> None:
     labelled = LabelledTexts(Path("a.csv"), TEXTS[:4], ["x", "y"] * 2, range(2, 6))
     long = "The bed was short. Was the room cold? " * 30
     unlabelled = LabelledTexts(Path("b.csv"), ["A short text.", long], ["", ""], [2, 3])

@@ -101,7 +101,7 @@ def test_integrated_gradients_add_up_to_the_logit(trained: Path, checkpoint: Pat
         assert scores.sum() == pytest.approx(float(of_network + of_ngrams), abs=2e-3)
 
 
-def test_a_checkpoint_without_an_ngram_model_is_exported_and_told_from_others(
+def test_a_checkpoint_without_an_ngram_model_is_exported_and_another_is_an_error(
     trained: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(checkpoint, tmp_path / "checkpoint")

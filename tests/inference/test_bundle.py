@@ -43,7 +43,7 @@ def rewrite(path: Path, edit: Callable[[onnx.ModelProto], Any]) -> None:
     )
 
 
-def test_a_bundle_survives_saving(trained: Path, tmp_path: Path) -> None:
+def test_a_saved_bundle_loads_with_the_same_content(trained: Path, tmp_path: Path) -> None:
     bundle = Bundle.load(trained)
     again = write_bundle(
         tmp_path / "again",

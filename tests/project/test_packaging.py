@@ -1,4 +1,4 @@
-"""The wheel: built from the repository, installed beside a user's own packages and run there."""
+"""The wheel: built from the repository, installed next to a user's own packages and run there."""
 
 import os
 import shutil
@@ -151,7 +151,7 @@ def test_the_source_distribution_builds_the_same_wheel(
     assert names_in(build_wheel(unpacked, tmp_path / "dist")) == names_in(wheel)
 
 
-def test_the_package_is_imported_beside_foreign_packages(
+def test_the_package_is_imported_next_to_packages_of_the_same_names(
     installed: Path, elsewhere: Path, trained: Path
 ) -> None:
     program = (
@@ -162,7 +162,7 @@ def test_the_package_is_imported_beside_foreign_packages(
     assert shown.split() == [heed.__version__, str(installed / "heed/__init__.py"), "positive"]
 
 
-def test_commands_run_beside_foreign_packages(
+def test_commands_run_next_to_packages_of_the_same_names(
     installed: Path, elsewhere: Path, trained: Path
 ) -> None:
     script = [sys.executable, installed / "bin" / "heed"]
@@ -178,7 +178,7 @@ def test_commands_run_beside_foreign_packages(
             assert "Usage:" in shown
 
 
-def test_the_server_runs_beside_foreign_packages(
+def test_the_server_runs_next_to_packages_of_the_same_names(
     installed: Path, elsewhere: Path, trained: Path
 ) -> None:
     server = Server(trained, "--workers", 2, folder=elsewhere, PYTHONPATH=str(installed))

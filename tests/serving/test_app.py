@@ -122,7 +122,7 @@ def test_a_bug_is_500_without_details(caplog: pytest.LogCaptureFixture) -> None:
         # The fake returns no attention, which would be a bug of a classifier.
         problem = check_problem(ask(client, "a", explain="attention"), 500)
         assert set(problem) == {"type", "title", "status", "detail"}
-        assert problem["detail"] == "an unexpected error occurred; the log has more"
+        assert problem["detail"] == "an unexpected error occurred; see the server log"
         assert ask(client, "abc").json()["label"] == "3"
 
 

@@ -46,8 +46,8 @@ USED: list[tuple[str, str, tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("place", "owner", "names"), USED)
-def test_each_attribute_exists_and_is_used(place: str, owner: str, names: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("path", "owner", "names"), USED)
+def test_each_attribute_exists_and_is_used(path: str, owner: str, names: tuple[str, ...]) -> None:
     async def missing() -> set[str]:
         async with connect() as (reader, writer, protocol, server):
             writer.write(b"GET / HTTP/1.1\r\n\r\n")
@@ -63,7 +63,7 @@ def test_each_attribute_exists_and_is_used(place: str, owner: str, names: tuple[
             return {name for name in names if not hasattr(found, name)}
 
     assert uvloop.run(missing()) == set()
-    source = (ROOT / place).read_text("utf-8")
+    source = (ROOT / path).read_text("utf-8")
     assert [name for name in names if name not in source] == [], "remove it from the list"
 
 

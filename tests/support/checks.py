@@ -36,7 +36,7 @@ def check_problem(response: Response, status: int) -> Any:
 
 
 def check_invalid(response: Response, *locations: list[str | int]) -> None:
-    """Check a 422 with one fault at each location."""
+    """Check that a response is a 422 and lists one fault at each location, in this order."""
     problem = check_problem(response, 422)
     assert [fault["loc"] for fault in problem["errors"]] == list(locations)
     assert all(fault["msg"] for fault in problem["errors"])

@@ -32,7 +32,7 @@ def test_frequent_character_sequences_are_learnt_as_words() -> None:
     assert learn_words(["no such script", "酒店"], NFKC, 100) == []
 
 
-def test_words_cover_the_text_and_survive_saving() -> None:
+def test_words_cover_the_text_and_are_the_same_after_saving() -> None:
     tokenizer = Tokenizer.fit(TEXTS, 500)
     words = split_words(tokenizer, "酒店的服务真不错，HOTEL很干净。")
     assert "".join(words) == "酒店的服务真不错，HOTEL很干净。"

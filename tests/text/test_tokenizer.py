@@ -114,7 +114,7 @@ def test_only_a_prefix_of_a_text_without_spaces_is_tokenized(text: str) -> None:
     assert sum(len(chunk.ids) for _, chunk in encoding.chunks) < 100_000
 
 
-def test_a_tokenizer_survives_saving() -> None:
+def test_a_saved_tokenizer_gives_the_same_tokens() -> None:
     again = Tokenizer.from_json(TOKENIZER.to_json())
     text = " ".join(FRAGMENTS)
     assert again.ids(text) == TOKENIZER.ids(text)

@@ -20,7 +20,7 @@ from tests.training.test_metadata import METADATA_EXAMPLE
 
 
 class Stopped(Exception):
-    """Stands for a kill."""
+    """Raised where a real process would be killed."""
 
 
 class StoppingCheckpoint(Checkpoint):

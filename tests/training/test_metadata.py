@@ -38,7 +38,7 @@ TUNING = TuningResult(
 )
 
 
-def test_metadata_survives_json() -> None:
+def test_metadata_is_equal_after_conversion_to_json() -> None:
     metadata = METADATA_EXAMPLE.with_tuning(TUNING).with_teacher_accuracy(0.75, token_targets=64)
     tree = json.loads(json.dumps(metadata.to_dict()))
     again = TrainingMetadata.from_dict(tree)

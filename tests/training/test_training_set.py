@@ -1,4 +1,4 @@
-"""A training set keeps labelled, unlabelled and augmented texts apart."""
+"""A training set stores labelled, unlabelled and augmented texts separately."""
 
 from pathlib import Path
 

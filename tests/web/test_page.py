@@ -22,7 +22,7 @@ TEXTS = {
     "white space": "  The\n\n\tplot   is\u00a0\u3000dull \n",
     "markup": "<script>window.run = 1</script> dull <img src=x onerror='window.run = 1'> &amp;",
 }
-NASTY = 'it\'s "$HOME" `id` \\n 100% !! \n 👍🏽 \u2028 dull'
+SPECIAL = 'it\'s "$HOME" `id` \\n 100% !! \n 👍🏽 \u2028 dull'
 
 
 def classify(server: Server, text: str, **options: Any) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def test_link_restores_the_state(browser: Browser, page: Page, server: Server) -
         expect(other.get_by_label("Contributions", exact=True)).to_be_checked()
 
 
-@pytest.mark.parametrize("text", [TEXT, NASTY], ids=["plain", "nasty"])
+@pytest.mark.parametrize("text", [TEXT, SPECIAL], ids=["plain", "special"])
 def test_shown_requests_return_the_same_answer(page: Page, server: Server, text: str) -> None:
     open_page(page, text=text)
     expected = classify(server, text)
@@ -224,11 +224,11 @@ def test_words_with_equal_offsets_are_merged(page: Page) -> None:
             {start: 3, end: 4, attention: 0.25, contribution: 1},
         ], false)"""
     )
-    assert [piece["text"] for piece in cut] == ["😀", "½", " ", "b"]
+    assert [segment["text"] for segment in cut] == ["😀", "½", " ", "b"]
     assert (cut[1]["attention"], cut[1]["contribution"]) == (0.75, -2)
 
 
-def test_chosen_theme_survives_a_reload(page: Page) -> None:
+def test_chosen_theme_is_kept_after_a_reload(page: Page) -> None:
     open_page(page)
     button = page.locator("#theme")
     button.click()

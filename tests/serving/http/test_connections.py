@@ -157,7 +157,7 @@ def test_idle_connections_do_not_block_requests(server: Server) -> None:
 
 
 def test_a_connection_stays_open_after_a_429(trained: Path) -> None:
-    """A full queue rejects requests before their body is read; the client sends the next one."""
+    """A full queue rejects a request before its body is read, and keeps the connection open."""
     body = json.dumps({"texts": ["a film for all who love it " * 9] * 64}).encode()
     middle = len(body) // 2
 

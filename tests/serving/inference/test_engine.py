@@ -64,7 +64,7 @@ def test_a_finished_job_is_freed_without_the_garbage_collector() -> None:
             before = count_jobs()
             await ask(engine, "a", "bb")
             while count_jobs() > before:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)  # the thread lets go of it a moment later
+                await asyncio.sleep(0.01)  # the thread releases it a moment later
         finally:
             gc.enable()
 
@@ -93,7 +93,7 @@ def test_each_of_64_concurrent_callers_gets_its_own_answer(threads: int) -> None
 
 def test_two_threads_share_one_large_job() -> None:
     async def scenario(engine: Engine, _: FakeClassifier) -> None:
-        texts = ["x" * (1 + place % 150) for place in range(1024)]
+        texts = ["x" * (1 + index % 150) for index in range(1024)]
         assert await ask(engine, *texts) == [str(len(text)) for text in texts]
 
     play(scenario, threads=2)

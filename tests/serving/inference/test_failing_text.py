@@ -20,9 +20,9 @@ def poisoned(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Generat
     model = onnx.load_from_string(bundle.model)
     graph = model.graph
     for node in graph.node:
-        for place, output in enumerate(node.output):
+        for index, output in enumerate(node.output):
             if output == "logits":
-                node.output[place] = "clean"
+                node.output[index] = "clean"
     graph.initializer.extend(
         [
             helper.make_tensor("unknown", TensorProto.INT64, [], [1]),
@@ -53,22 +53,22 @@ def test_a_failing_text_does_not_affect_the_other_texts(poisoned: Server) -> Non
     response = poisoned.post({"texts": texts}, "/classify/batch")
     assert response.status_code == 200
     results = response.json()["results"]
-    for place in (1, 3):
-        assert list(results[place]) == ["error"]
-        problem = results[place]["error"]
+    for index in (1, 3):
+        assert list(results[index]) == ["error"]
+        problem = results[index]["error"]
         assert sorted(problem) == ["detail", "status", "title", "type"]
         assert problem["status"] == 500
-    for place in (0, 2):
-        single = poisoned.post({"text": texts[place]}).json()
+    for index in (0, 2):
+        single = poisoned.post({"text": texts[index]}).json()
         check_same(
-            {"model": single["model"], "version": single["version"]} | results[place], single
+            {"model": single["model"], "version": single["version"]} | results[index], single
         )
     check_problem(poisoned.post({"text": "☠"}), 500)
     assert poisoned.get("/healthz").json() == {"status": "ok"}
 
 
 def test_failing_texts_under_load_fail_no_other_request(poisoned: Server) -> None:
-    texts = ["☠" if place % 7 == 0 else f"a film {place}" for place in range(70)]
+    texts = ["☠" if index % 7 == 0 else f"a film {index}" for index in range(70)]
     with ThreadPoolExecutor(32) as pool:
         statuses = list(pool.map(lambda text: poisoned.post({"text": text}).status_code, texts))
     assert statuses == [500 if text == "☠" else 200 for text in texts]

@@ -49,7 +49,7 @@ def put(scheduler: Scheduler[Request], *costs: int, client: str = "a", model: st
 
 
 class SchedulerRules(RuleBasedStateMachine):
-    """Any sequence of calls, compared with what a plain list of requests says."""
+    """Any sequence of calls, compared with a plain list of requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ def test_an_empty_queue_accepts_a_request_of_any_size() -> None:
 def test_clients_that_all_wait_get_the_same_tokens(
     texts: tuple[int, ...], sizes: list[int], models: str, others: list[tuple[str, list[int]]]
 ) -> None:
-    """Three clients, whose texts have different sizes, beside others that come and go."""
+    """Three clients with texts of different sizes; other clients send a few requests meanwhile."""
     scheduler = scheduler_of(limit=10**9)
     for number in range(100):
         size = sizes[number % len(sizes)]
@@ -255,7 +255,7 @@ def test_texts_are_taken_in_the_order_of_the_request() -> None:
 
 
 def test_a_client_does_not_get_ahead_with_a_model_that_comes_up_often() -> None:
-    """One client asks little of the first model, so that its batches have capacity for another."""
+    """One client sends few tokens to the first model, so its batches have capacity for another."""
     scheduler = scheduler_of(limit=10**9)
     for _ in range(1000):
         put(scheduler, 10, client="many", model="m")

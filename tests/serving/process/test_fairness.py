@@ -1,4 +1,4 @@
-"""Small requests beside large ones, on the real server."""
+"""Small requests at the same time as large ones, on the real server."""
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor

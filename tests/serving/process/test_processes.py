@@ -243,7 +243,7 @@ def test_an_unusable_option_is_one_line_on_stderr(
     assert message in done.stderr
 
 
-def test_a_flag_beats_the_environment(trained: Path) -> None:
+def test_a_flag_overrides_the_environment(trained: Path) -> None:
     with serve(trained, "--max-texts", 3, HEED_MAX_TEXTS="2", HEED_MAX_BODY="100") as server:
         three = {"texts": ["a"] * 3}
         assert server.post(three, "/classify/batch").status_code == 200

@@ -74,7 +74,7 @@ def test_a_long_text_is_truncated_or_rejected(server: Server, trained: Path) -> 
 
 @pytest.mark.parametrize("explain", ["none", "attention", "contributions"])
 def test_a_batch_returns_the_same_as_each_text_alone(server: Server, explain: str) -> None:
-    texts = [text * (1 + place % 5) for place, (text, _) in enumerate(reviews(40, seed=9))]
+    texts = [text * (1 + index % 5) for index, (text, _) in enumerate(reviews(40, seed=9))]
     body = server.post({"texts": texts, "explain": explain}, "/classify/batch").json()
     assert list(body) == ["model", "version", "results"]
     with ThreadPoolExecutor(8) as pool:
@@ -84,7 +84,7 @@ def test_a_batch_returns_the_same_as_each_text_alone(server: Server, explain: st
 
 
 def test_each_of_64_concurrent_callers_gets_its_own_answer(server: Server) -> None:
-    texts = [f"{text} {place}" for place, (text, _) in enumerate(reviews(64, seed=3))]
+    texts = [f"{text} {index}" for index, (text, _) in enumerate(reviews(64, seed=3))]
     with ThreadPoolExecutor(64) as pool:
         bodies = list(pool.map(lambda text: server.post({"text": text}).json(), texts))
     for text, body in zip(texts, bodies, strict=True):

@@ -39,13 +39,13 @@ INVALID: list[tuple[Any, list[str | int]]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "place"), INVALID)
-def test_invalid_fields_are_422(server: Server, body: Any, place: list[str | int]) -> None:
-    check_invalid(server.post(body), place)
+@pytest.mark.parametrize(("body", "location"), INVALID)
+def test_invalid_fields_are_422(server: Server, body: Any, location: list[str | int]) -> None:
+    check_invalid(server.post(body), location)
 
 
 @pytest.mark.parametrize(
-    ("body", "place"),
+    ("body", "location"),
     [
         (r'{"text": "\ud800"}', ["body", "text"]),
         (r'{"text": "a", "model": "\udc00x"}', ["body", "model"]),
@@ -58,9 +58,9 @@ def test_invalid_fields_are_422(server: Server, body: Any, place: list[str | int
     ],
 )
 def test_values_that_json_allows_and_the_service_does_not_are_422(
-    server: Server, body: str, place: list[str | int]
+    server: Server, body: str, location: list[str | int]
 ) -> None:
-    check_invalid(server.post(body), place)
+    check_invalid(server.post(body), location)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_the_last_of_two_equal_names_counts(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "places"),
+    ("texts", "locations"),
     [
         ([], [["body", "texts"]]),
         ("text", [["body", "texts"]]),
@@ -102,10 +102,10 @@ def test_the_last_of_two_equal_names_counts(server: Server) -> None:
     ],
 )
 def test_invalid_texts_of_a_batch_are_422(
-    server: Server, texts: Any, places: list[list[str | int]]
+    server: Server, texts: Any, locations: list[list[str | int]]
 ) -> None:
     body = json.dumps({"texts": texts})
-    check_invalid(server.post(body, "/classify/batch"), *places)
+    check_invalid(server.post(body, "/classify/batch"), *locations)
 
 
 @pytest.mark.parametrize(
