@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from heed.service.errors import ServiceError, UnknownRoute, WrongMethod
 from heed.service.http import ServiceMiddleware, add_pages, error_response, openapi_document
+from heed.service.http.request_record import record_of
 from heed.service.inference import Engine
 from heed.service.metrics import Metrics
 from heed.service.routes import classify, health, models
@@ -99,8 +100,8 @@ async def _warm_up(service: Service) -> None:
     service.on_warm()
 
 
-async def _respond_to_error(_: Request, error: Exception) -> Response:
-    return error_response(error)
+async def _respond_to_error(request: Request, error: Exception) -> Response:
+    return error_response(error, record_of(request.scope).request_id)
 
 
 async def _respond_to_http_exception(request: Request, error: Exception) -> Response:
@@ -109,5 +110,7 @@ async def _respond_to_http_exception(request: Request, error: Exception) -> Resp
     if error.status_code == 405:
         methods = {method.strip() for method in (error.headers or {}).get("Allow", "").split(",")}
         allow = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
-        return error_response(WrongMethod(f"{path} supports {allow}", {"Allow": allow}))
-    return error_response(UnknownRoute(f"there is no route {path}; /docs lists all routes"))
+        wrong_method = WrongMethod(f"{path} supports {allow}", {"Allow": allow})
+        return await _respond_to_error(request, wrong_method)
+    unknown = UnknownRoute(f"there is no route {path}; /docs lists all routes")
+    return await _respond_to_error(request, unknown)

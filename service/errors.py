@@ -123,7 +123,9 @@ class InternalError(ServiceError, status=500, title="Internal error"):
     """A bug."""
 
     # The client must not learn anything of the inside, so the sentence is fixed.
-    def __init__(self, detail: str = "an unexpected error occurred; the log has more") -> None:
+    def __init__(
+        self, detail: str = "an unexpected error occurred; search the log for the request_id"
+    ) -> None:
         super().__init__(detail)
 
 

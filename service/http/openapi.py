@@ -7,11 +7,13 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, TypeAdapter
 
 from heed.service.errors import Invalid, ServiceError, Unauthorized
+from heed.service.http.responses import problem_of
 from heed.service.http.schemas import BatchRequest, ClassifyRequest, InvalidProblem, Problem
 
 REF = "#/components/schemas/{model}"
 
 BEARER = {"type": "http", "scheme": "bearer", "description": "One of --api-keys-file, if given."}
+EXAMPLE_ID = "4f6a5c0e9d1b4e7c8a2f3b6d7e8f9a0b"
 EXAMPLE_REQUEST = {"text": "A gripping film."}
 EXAMPLE_BATCH_REQUEST = {"texts": ["A gripping film."]}
 EXAMPLE_RESULT: dict[str, Any] = {
@@ -115,7 +117,7 @@ def _error_doc(status: int) -> dict[str, Any]:
         "content": {
             "application/problem+json": {
                 "schema": _ref(InvalidProblem if status == Invalid.status else Problem),
-                "example": example.problem(),
+                "example": problem_of(example, EXAMPLE_ID),
             }
         },
     }

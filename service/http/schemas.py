@@ -47,6 +47,9 @@ class BatchRequest(Options):
     # The route checks the texts after it has counted them: a million faults would take seconds.
     texts: Annotated[list[SkipValidation[str]], Field(min_length=1)]
     """At least one text, at most --max-texts; each with a visible character."""
+    on_error: Literal["refuse", "report"] = "refuse"
+    """What to do with a text that is not valid: refuse rejects the whole request (422); report puts
+    an error in its place and answers the other texts."""
 
 
 def doc(description: str) -> Any:
@@ -98,6 +101,7 @@ class Problem(TypedDict):
     title: Annotated[str, doc("The kind of error in words.")]
     status: Annotated[int, doc("The HTTP status.")]
     detail: Annotated[str, doc("What is wrong and how to correct it.")]
+    request_id: Annotated[str, doc("The id of the request, as in X-Request-Id and in the log.")]
 
 
 class Fault(TypedDict):
