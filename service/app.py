@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version as installed_version
@@ -16,6 +17,7 @@ from starlette.responses import Response
 from heed.service.errors import ServiceError, UnknownRoute, WrongMethod
 from heed.service.http import ServiceMiddleware, add_pages, error_response, openapi_document
 from heed.service.http.request_record import record_of
+from heed.service.http.tracing import Tracer
 from heed.service.inference import Engine
 from heed.service.metrics import Metrics
 from heed.service.routes import classify, health, models
@@ -41,11 +43,13 @@ def create_app(
         warm_first: warm up before the lifespan's start ends, not afterwards in a task.
 
     Raises:
-        HeedError: a bundle is rejected, or the device or the API keys are not available.
+        HeedError: a bundle or an OTEL_ variable is rejected, or the device or the API keys are not
+            available.
     """
     service = Service(settings, engine or Engine.from_settings(settings), Metrics())
     service.use_keys(settings.api_key_digests())
     service.engine.on_run = service.metrics.record_run
+    tracer = Tracer.from_environment(os.environ)
     app = FastAPI(
         title="Heed",
         version=installed_version("heed-classifier"),
@@ -56,7 +60,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
-        lifespan=lambda _: _lifespan(service, warm_first),
+        lifespan=lambda _: _lifespan(service, warm_first, tracer),
         exception_handlers={
             HTTPException: _respond_to_http_exception,
             ServiceError: _respond_to_error,
@@ -73,12 +77,15 @@ def create_app(
         app.build_middleware_stack(),
         service,
         fast_routes={route.path: route.endpoint for route in fast_routes},
+        tracer=tracer,
     )
     return app
 
 
 @asynccontextmanager
-async def _lifespan(service: Service, warm_first: bool) -> AsyncGenerator[None]:
+async def _lifespan(
+    service: Service, warm_first: bool, tracer: Tracer | None
+) -> AsyncGenerator[None]:
     await service.engine.start()
     warming = asyncio.create_task(_warm_up(service))
     if warm_first:
@@ -86,6 +93,8 @@ async def _lifespan(service: Service, warm_first: bool) -> AsyncGenerator[None]:
     yield
     warming.cancel()
     await service.engine.stop()
+    if tracer is not None:
+        await tracer.stop()
 
 
 async def _warm_up(service: Service) -> None:

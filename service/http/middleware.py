@@ -29,6 +29,7 @@ from heed.service.http.request_record import (
     request_id_from,
 )
 from heed.service.http.responses import error_response
+from heed.service.http.tracing import Tracer
 from heed.service.state import Service
 
 GUARDED_PATHS = ("/classify", "/models")
@@ -50,16 +51,19 @@ class ServiceMiddleware:
         app: ASGIApp,
         service: Service,
         fast_routes: Mapping[str, Endpoint],
+        tracer: Tracer | None = None,
     ) -> None:
         """Args:
         app: the framework with all routes.
         service: its metrics count the responses. If it has keys, a request to a guarded path must
             carry one of them.
         fast_routes: the endpoint for a POST to a path.
+        tracer: creates the spans of each request.
         """
         self.app = app
         self._service = service
         self._fast_routes = fast_routes
+        self._tracer = tracer
         self._logs_requests = service.settings.log_format == "json"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,6 +124,8 @@ class ServiceMiddleware:
             record.route = path if endpoint is not None else _route_path(scope)
             self._service.metrics.record_request(record.route, record.status, record.model, seconds)
             log_request(record, scope["method"], seconds, self._logs_requests)
+            if self._tracer is not None:
+                self._tracer.record(record, scope, arrived, seconds)
 
     def _is_rejected(self, scope: Scope) -> bool:
         """True if a fast route would reject the request because the queue is full.

@@ -40,7 +40,7 @@ def test_a_valid_id_is_returned(client: TestClient, sent: str) -> None:
 
 @pytest.mark.parametrize("sent", ["", "x" * 129, "two words", "é", "tab\there"])
 def test_an_invalid_id_is_replaced(client: TestClient, sent: str) -> None:
-    headers = {"X-Request-Id": sent.encode()}
+    headers = {b"X-Request-Id": sent.encode()}
     received = client.get("/models", headers=headers).headers.get_list("X-Request-Id")
     assert len(received) == 1
     assert re.fullmatch("[0-9a-f]{32}", received[0])

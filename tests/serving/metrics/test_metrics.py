@@ -3,6 +3,7 @@
 import re
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import (
@@ -210,7 +211,8 @@ def test_each_format_is_served_as_its_content_type(server: Server) -> None:
         assert {f.name for f in text_string_to_metric_families(response.text)} == {*FAMILIES}
     response = server.request("GET", "/metrics", headers={"Accept": PROMETHEUS_3})
     assert response.headers["Content-Type"] == OPENMETRICS
-    families = {family.name: family.type for family in openmetrics_families(response.text)}
+    parsed: Any = openmetrics_families(response.text)  # type: ignore[no-untyped-call]
+    families = {family.name: family.type for family in parsed}
     assert families["heed_requests"] == "counter"
     assert families["heed_build"] == "info"
     assert response.text.endswith("# EOF\n")
