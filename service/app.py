@@ -15,9 +15,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from heed.service.errors import ServiceError, UnknownRoute, WrongMethod
-from heed.service.http import ServiceMiddleware, add_pages, error_response, openapi_document
-from heed.service.http.request_record import record_of
-from heed.service.http.tracing import Tracer
+from heed.service.http import (
+    ServiceMiddleware,
+    Tracer,
+    add_pages,
+    error_response,
+    openapi_document,
+    record_of,
+)
 from heed.service.inference import Engine
 from heed.service.metrics import Metrics
 from heed.service.routes import classify, health, models

@@ -23,13 +23,14 @@ from heed.service.http import (
     JsonResponse,
     check_headers,
     client_key,
+    log_failed_texts,
     openapi,
     parse,
+    problem_of,
     read_body,
+    record_of,
     schemas,
 )
-from heed.service.http.request_record import log_failed_texts, record_of
-from heed.service.http.responses import problem_of
 from heed.service.inference import Job
 from heed.service.routes.models import select_model
 from heed.service.state import Service
