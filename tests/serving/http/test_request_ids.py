@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -10,6 +11,7 @@ from starlette.testclient import TestClient
 from heed.service.app import create_app
 from heed.service.inference.engine import Engine
 from heed.service.settings import Settings
+from heed.service.state import Service
 from tests.support.checks import check_problem
 from tests.support.fakes import FakeClassifier
 from tests.support.server import Server, wait_for
@@ -98,3 +100,24 @@ def test_malformed_http_is_answered_with_an_id(server: Server) -> None:
     found = re.search("x-request-id: ([0-9a-f]{32})", head)
     assert found is not None
     assert f'"request_id":"{found[1]}"' in body
+
+
+def test_the_response_of_a_full_queue_has_the_id() -> None:
+    fake = FakeClassifier()
+    with running_app(fake, max_queue="50") as client, ThreadPoolExecutor() as threads:
+        fake.open.clear()
+        fake.running.clear()
+        body = {"texts": ["x" * 100] * 2, "explain": "none"}
+        try:
+            waiting = [threads.submit(client.post, "/classify/batch", json=body)]
+            wait_for(fake.running.is_set)
+            waiting.append(threads.submit(client.post, "/classify/batch", json=body))
+            service: Service = client.app.state.service  # type: ignore[attr-defined]
+            wait_for(lambda: service.engine.batcher.waiting)
+            sent = 'quote"and\\backslash'
+            response = client.post("/classify/batch", json=body, headers={"X-Request-Id": sent})
+            assert check_problem(response, 429)["request_id"] == sent
+            assert response.headers["Retry-After"] == "1"
+        finally:
+            fake.open.set()
+        assert [done.result().status_code for done in waiting] == [200, 200]
