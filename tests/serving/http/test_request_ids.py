@@ -20,7 +20,8 @@ from tests.support.server import Server, wait_for
 @contextmanager
 def running_app(fake: FakeClassifier, **settings: str) -> Generator[TestClient]:
     app = create_app(
-        Settings.model_validate(settings), Engine({"fake": fake}, "fake", max_queue=65536)
+        Settings.model_validate(settings),
+        Engine({"fake": fake}, "fake", int(settings.get("max_queue", 65536))),
     )
     with TestClient(app, raise_server_exceptions=False) as client:
         wait_for(lambda: client.get("/readyz").status_code == 200)
