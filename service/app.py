@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version as installed_version
@@ -14,7 +15,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from heed.service.errors import ServiceError, UnknownRoute, WrongMethod
-from heed.service.http import ServiceMiddleware, add_pages, error_response, openapi_document
+from heed.service.http import (
+    ServiceMiddleware,
+    Tracer,
+    add_pages,
+    error_response,
+    openapi_document,
+    record_of,
+)
 from heed.service.inference import Engine
 from heed.service.metrics import Metrics
 from heed.service.routes import classify, health, models
@@ -40,11 +48,13 @@ def create_app(
         warm_first: warm up before the lifespan's start ends, not afterwards in a task.
 
     Raises:
-        HeedError: a bundle is rejected, or the device or the API keys are not available.
+        HeedError: a bundle or an OTEL_ variable is rejected, or the device or the API keys are not
+            available.
     """
     service = Service(settings, engine or Engine.from_settings(settings), Metrics())
     service.use_keys(settings.api_key_digests())
     service.engine.on_run = service.metrics.record_run
+    tracer = Tracer.from_environment(os.environ)
     app = FastAPI(
         title="Heed",
         version=installed_version("heed-classifier"),
@@ -55,7 +65,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
-        lifespan=lambda _: _lifespan(service, warm_first),
+        lifespan=lambda _: _lifespan(service, warm_first, tracer),
         exception_handlers={
             HTTPException: _respond_to_http_exception,
             ServiceError: _respond_to_error,
@@ -72,12 +82,15 @@ def create_app(
         app.build_middleware_stack(),
         service,
         fast_routes={route.path: route.endpoint for route in fast_routes},
+        tracer=tracer,
     )
     return app
 
 
 @asynccontextmanager
-async def _lifespan(service: Service, warm_first: bool) -> AsyncGenerator[None]:
+async def _lifespan(
+    service: Service, warm_first: bool, tracer: Tracer | None
+) -> AsyncGenerator[None]:
     await service.engine.start()
     warming = asyncio.create_task(_warm_up(service))
     if warm_first:
@@ -85,6 +98,8 @@ async def _lifespan(service: Service, warm_first: bool) -> AsyncGenerator[None]:
     yield
     warming.cancel()
     await service.engine.stop()
+    if tracer is not None:
+        await tracer.stop()
 
 
 async def _warm_up(service: Service) -> None:
@@ -99,8 +114,8 @@ async def _warm_up(service: Service) -> None:
     service.on_warm()
 
 
-async def _respond_to_error(_: Request, error: Exception) -> Response:
-    return error_response(error)
+async def _respond_to_error(request: Request, error: Exception) -> Response:
+    return error_response(error, record_of(request.scope).request_id)
 
 
 async def _respond_to_http_exception(request: Request, error: Exception) -> Response:
@@ -109,5 +124,7 @@ async def _respond_to_http_exception(request: Request, error: Exception) -> Resp
     if error.status_code == 405:
         methods = {method.strip() for method in (error.headers or {}).get("Allow", "").split(",")}
         allow = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
-        return error_response(WrongMethod(f"{path} supports {allow}", {"Allow": allow}))
-    return error_response(UnknownRoute(f"there is no route {path}; /docs lists all routes"))
+        wrong_method = WrongMethod(f"{path} supports {allow}", {"Allow": allow})
+        return await _respond_to_error(request, wrong_method)
+    unknown = UnknownRoute(f"there is no route {path}; /docs lists all routes")
+    return await _respond_to_error(request, unknown)

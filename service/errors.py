@@ -123,7 +123,9 @@ class InternalError(ServiceError, status=500, title="Internal error"):
     """A bug."""
 
     # The text is fixed, so that it reveals no internal details.
-    def __init__(self, detail: str = "an unexpected error occurred; see the server log") -> None:
+    def __init__(
+        self, detail: str = "an unexpected error occurred; search the log for the request_id"
+    ) -> None:
         super().__init__(detail)
 
 

@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     """Seconds between two readings of the bundle folder and the keys; 0: only after SIGHUP."""
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
     """critical, error, warning, info or debug."""
+    log_format: Literal["text", "json"] = "text"
+    """text, or json: one JSON object a line, requests too."""
 
     @classmethod
     def read(cls, **flags: Any) -> Self:

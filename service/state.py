@@ -27,6 +27,8 @@ class Service:
     """Returns True if each of the other workers is warm, or was once."""
     on_warm: Callable[[], None] = lambda: None
     """Called once, when every model has classified."""
+    connections: Callable[[], int] = lambda: 0
+    """Returns the number of open connections of this process."""
     collect_all: Callable[[], Awaitable[Snapshot]] | None = None
     """Returns the sum of all workers' metrics; None without a supervisor."""
 
@@ -46,7 +48,9 @@ class Service:
     def own_metrics(self) -> Snapshot:
         """Return the metrics of this process."""
         return self.metrics.snapshot(
-            self.engine.batcher.waiting, ready=self.warm and not self.draining
+            self.engine.batcher.waiting,
+            ready=self.warm and not self.draining,
+            connections=self.connections(),
         )
 
     async def all_metrics(self) -> Snapshot:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,13 +20,22 @@ from heed.service.errors import (
     Unauthorized,
 )
 from heed.service.http.request_body import check_headers, client_key, discard_body
+from heed.service.http.request_record import (
+    KEY,
+    REQUEST_ID,
+    RequestRecord,
+    log_bug,
+    log_request,
+    request_id_from,
+)
 from heed.service.http.responses import error_response
+from heed.service.http.tracing import Tracer
 from heed.service.state import Service
 
 GUARDED_PATHS = ("/classify", "/models")
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 
-QUEUE_FULL = error_response(QueueFull())
+QUEUE_FULL = error_response(QueueFull(), "")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -41,37 +51,49 @@ class ServiceMiddleware:
         app: ASGIApp,
         service: Service,
         fast_routes: Mapping[str, Endpoint],
+        tracer: Tracer | None = None,
     ) -> None:
         """Args:
         app: the framework with all routes.
         service: its metrics count the responses. If it has keys, a request to a guarded path must
             carry one of them.
         fast_routes: the endpoint for a POST to a path.
+        tracer: creates the spans of each request.
         """
         self.app = app
         self._service = service
         self._fast_routes = fast_routes
+        self._tracer = tracer
+        self._logs_requests = service.settings.log_format == "json"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         path, endpoint = scope["path"], None
+        record = scope[KEY] = RequestRecord(request_id_from(scope["headers"]))
         if scope["method"] == "POST":
             endpoint = self._fast_routes.get(path)
         else:
             scope = _without_head_and_range(scope)
         arrived = time.perf_counter()
-        status = 500
+        started = False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal started
             if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"].append(NOSNIFF)
+                started, status = True, message["status"]
+                record.status = status
+                message["headers"] += (NOSNIFF, (REQUEST_ID, record.request_id.encode()))
+                if record.stages is not None:
+                    message["headers"].append((b"server-timing", record.server_timing()))
                 if self._closes_connection(scope, status):
                     message["headers"].append((b"connection", b"close"))
-            elif status >= 400 and not message.get("more_body") and self._must_discard_body(scope):
+            elif (
+                record.status >= 400
+                and not message.get("more_body")
+                and self._must_discard_body(scope)
+            ):
                 await send({**message, "more_body": True})
                 await discard_body(receive)
                 message = {"type": "http.response.body"}
@@ -83,24 +105,27 @@ class ServiceMiddleware:
                 and path.startswith(GUARDED_PATHS)
                 and not self._has_key(scope)
             ):
-                await _unauthorized()(scope, receive, send_with_headers)
+                response = error_response(_unauthorized(), record.request_id)
+                await response(scope, receive, send_with_headers)
             elif endpoint is None:
                 await self.app(scope, receive, send_with_headers)
             elif self._is_rejected(scope):
-                headers = list(QUEUE_FULL.raw_headers)
-                await send_with_headers(
-                    {"type": "http.response.start", "status": 429, "headers": headers}
-                )
-                await send_with_headers({"type": "http.response.body", "body": QUEUE_FULL.body})
+                for message in _queue_full(record.request_id):
+                    await send_with_headers(message)
             else:
                 await self._call(endpoint, scope, receive, send_with_headers)
+        except Exception as error:
+            log_bug(error, record.request_id)
+            if not started:
+                response = error_response(error, record.request_id)
+                await response(scope, receive, send_with_headers)
         finally:
-            self._service.metrics.record_request(
-                path if endpoint is not None else _route_path(scope),
-                status,
-                scope.get("heed.model", ""),
-                time.perf_counter() - arrived,
-            )
+            seconds = time.perf_counter() - arrived
+            record.route = path if endpoint is not None else _route_path(scope)
+            self._service.metrics.record_request(record.route, record.status, record.model, seconds)
+            log_request(record, scope["method"], seconds, self._logs_requests)
+            if self._tracer is not None:
+                self._tracer.record(record, scope, arrived, seconds)
 
     def _is_rejected(self, scope: Scope) -> bool:
         """True if a fast route would reject the request because the queue is full.
@@ -118,17 +143,16 @@ class ServiceMiddleware:
         return True
 
     async def _call(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response of a fast route. A bug is answered too, then raised for the log."""
+        """Send the response of a fast route."""
+        request_id = scope[KEY].request_id
         try:
             async with asyncio.timeout(self._service.settings.timeout):
                 response = await endpoint(Request(scope, receive))
         except TimeoutError:
-            response = error_response(DeadlineExceeded("the answer took longer than --timeout"))
+            error = DeadlineExceeded("the answer took longer than --timeout")
+            response = error_response(error, request_id)
         except (ServiceError, ClientDisconnected) as error:
-            response = error_response(error)
-        except Exception as error:
-            await error_response(error)(scope, receive, send)
-            raise
+            response = error_response(error, request_id)
         await response(scope, receive, send)
 
     def _closes_connection(self, scope: Scope, status: int) -> bool:
@@ -170,12 +194,22 @@ def _without_head_and_range(scope: Scope) -> Scope:
     return {**scope, "method": method, "headers": headers}
 
 
-def _unauthorized() -> Response:
-    return error_response(
-        Unauthorized(
-            "send one of this server's keys as `Authorization: Bearer KEY`",
-            {"WWW-Authenticate": 'Bearer realm="heed"'},
-        )
+def _queue_full(request_id: str) -> tuple[Message, Message]:
+    """Return the messages of the response `QUEUE_FULL` with the id of a request."""
+    id_field = b'"request_id":%b' % msgspec.json.encode(request_id)
+    body = bytes(QUEUE_FULL.body).replace(b'"request_id":""', id_field)
+    headers = [header for header in QUEUE_FULL.raw_headers if header[0] != b"content-length"]
+    headers.append((b"content-length", b"%d" % len(body)))
+    return (
+        {"type": "http.response.start", "status": QUEUE_FULL.status_code, "headers": headers},
+        {"type": "http.response.body", "body": body},
+    )
+
+
+def _unauthorized() -> Unauthorized:
+    return Unauthorized(
+        "send one of this server's keys as `Authorization: Bearer KEY`",
+        {"WWW-Authenticate": 'Bearer realm="heed"'},
     )
 
 

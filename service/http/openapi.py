@@ -7,11 +7,14 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, TypeAdapter
 
 from heed.service.errors import Invalid, ServiceError, Unauthorized
+from heed.service.http.responses import problem_of
 from heed.service.http.schemas import BatchRequest, ClassifyRequest, InvalidProblem, Problem
 
+REQUESTS = (ClassifyRequest, BatchRequest)
 REF = "#/components/schemas/{model}"
 
 BEARER = {"type": "http", "scheme": "bearer", "description": "One of --api-keys-file, if given."}
+EXAMPLE_ID = "4f6a5c0e9d1b4e7c8a2f3b6d7e8f9a0b"
 EXAMPLE_REQUEST = {"text": "A gripping film."}
 EXAMPLE_BATCH_REQUEST = {"texts": ["A gripping film."]}
 EXAMPLE_RESULT: dict[str, Any] = {
@@ -42,6 +45,12 @@ EXAMPLE_MODEL: dict[str, Any] = {
 
 EXAMPLE_METRICS = "# TYPE heed_queue_tokens gauge\nheed_queue_tokens 0.0\n"
 STRING = {"type": "string"}
+EVERY_RESPONSE = {
+    "X-Request-Id": {
+        "description": "The id of the request: the client's, or a new one.",
+        "schema": STRING,
+    }
+}
 HEADERS = {
     401: {"WWW-Authenticate": {"description": "How to send a key.", "schema": STRING}},
     429: {"Retry-After": {"description": "Seconds to wait.", "schema": STRING}},
@@ -72,7 +81,11 @@ def route_docs(
     if body is not None:
         content = {"application/json": {"schema": _ref(body[0]), "example": body[1]}}
         extra["requestBody"] = {"required": True, "content": content}
-    success = {"description": "The answer.", "content": {media_type: {"example": example}}}
+    success = {
+        "description": "The answer.",
+        "headers": EVERY_RESPONSE,
+        "content": {media_type: {"example": example}},
+    }
     return {
         "summary": summary,
         "response_model": schema,
@@ -84,18 +97,49 @@ def route_docs(
 def openapi_document(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document of the app."""
     document = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        servers=[{"url": ".", "description": "The server of this document."}],
     )
     components = document["components"]
     components["securitySchemes"] = {"key": BEARER}
     schemas = components["schemas"]
-    for kind in (ClassifyRequest, BatchRequest, Problem, InvalidProblem):
+    for kind in (*REQUESTS, Problem, InvalidProblem):
         schema = TypeAdapter(kind).json_schema(ref_template=REF)
         schemas |= schema.pop("$defs", {}) | {kind.__name__: schema}
     # FastAPI adds a 422 to the only route with a parameter, which accepts any string.
     del document["paths"]["/models/{name}"]["get"]["responses"]["422"]
     del schemas["HTTPValidationError"], schemas["ValidationError"]
+    for kind in REQUESTS:
+        for field in schemas[kind.__name__]["properties"].values():
+            # Code generators make a field with a default required. The description names it.
+            field.pop("default", None)
+    for schema in schemas.values():
+        # A client must accept the fields that a later version adds.
+        schema.setdefault("additionalProperties", True)
+        _replace_any_of(schema)
     return document
+
+
+def _replace_any_of(schema: Any) -> None:
+    """Write alternatives as `oneOf`, and a value that may be null as a list of types.
+
+    Code generators merge the alternatives of `anyOf` into one type.
+    """
+    if isinstance(schema, list):
+        for item in schema:
+            _replace_any_of(item)
+    elif isinstance(schema, dict):
+        if alternatives := schema.pop("anyOf", None):
+            other, last = alternatives[0], alternatives[-1]
+            if len(alternatives) == 2 and last == {"type": "null"} and "type" in other:
+                schema.update(other, type=[other["type"], "null"])
+            else:
+                schema["oneOf"] = alternatives
+        for value in schema.values():
+            _replace_any_of(value)
 
 
 def _ref(schema: Any) -> dict[str, str]:
@@ -110,12 +154,12 @@ def _error_doc(status: int) -> dict[str, Any]:
         else kinds[-1](_sentence(kinds[-1]))
     )
     return {
-        "headers": HEADERS.get(status, {}),
+        "headers": EVERY_RESPONSE | HEADERS.get(status, {}),
         "description": " ".join(map(_sentence, kinds)),
         "content": {
             "application/problem+json": {
                 "schema": _ref(InvalidProblem if status == Invalid.status else Problem),
-                "example": example.problem(),
+                "example": problem_of(example, EXAMPLE_ID),
             }
         },
     }

@@ -16,6 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from heed.service.errors import HeadTooLarge, NotHttp, ServiceError
 from heed.service.http.parser import Parser
 from heed.service.http.request_body import MAX_DISCARDED_BYTES
+from heed.service.http.request_record import new_request_id
+from heed.service.http.responses import problem_of
 
 MAX_HEAD_BYTES = 64 * 1024
 """Maximum size of a head. Browsers and proxies send at most a quarter of this."""
@@ -156,11 +158,12 @@ class Protocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             self.flow.pause_reading()
             return
-        body = msgspec.json.encode(error.problem())
+        request_id = new_request_id()
+        body = msgspec.json.encode(problem_of(error, request_id))
         head = (
             f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n"
             f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\n"
-            "connection: close\r\n\r\n"
+            f"x-request-id: {request_id}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
         self.transport.close()

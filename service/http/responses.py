@@ -30,10 +30,15 @@ class ProblemResponse(JsonResponse):
     media_type = "application/problem+json"
 
 
-def error_response(error: Exception) -> Response:
+def problem_of(error: ServiceError, request_id: str) -> dict[str, Any]:
+    """Return the body of an error response, with the id of the request."""
+    return error.problem() | {"request_id": request_id}
+
+
+def error_response(error: Exception, request_id: str) -> Response:
     """Return the response to any exception; it reveals nothing of an unexpected one."""
     if isinstance(error, ClientDisconnected):
         return Response(status_code=499)
     if not isinstance(error, ServiceError):
         error = InternalError()
-    return ProblemResponse(error.problem(), error.status, error.headers)
+    return ProblemResponse(problem_of(error, request_id), error.status, error.headers)

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, WithJsonSchema
 from typing_extensions import TypedDict  # pydantic requires this one before Python 3.12
 
 from heed.model.inference import Explain, Unit
 
+NOT_EMPTY = {"type": "string", "minLength": 1}
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -20,14 +21,15 @@ class Options(BaseModel):
     model: str | None = None
     """Name of the bundle; the default model if absent."""
     explain: Explain = "attention"
-    """Explanation of each token: none; attention (its share of the attention); or contributions
-    (its signed part of the logit) with the attention."""
+    """Explanation of each token: none; attention (its share of the attention), the default; or
+    contributions (its signed part of the logit) with the attention."""
     explain_label: str | None = None
     """Label whose contributions are returned; the most probable label if absent."""
     unit: Unit = "token"
-    """Explain each token, or sum over the tokens of each word."""
+    """token, the default: explain each token; word: sum over the tokens of each word."""
     truncate: bool = True
-    """Use the first `max_tokens` tokens of a longer text; false: reject it (422)."""
+    """true, the default: use the first `max_tokens` tokens of a longer text; false: reject it
+    (422)."""
     top_k: Annotated[int, Field(ge=1)] | None = None
     """Number of most probable labels in `probabilities`; all if absent."""
     min_confidence: Probability | None = None
@@ -37,7 +39,8 @@ class Options(BaseModel):
 class ClassifyRequest(Options):
     """One text, and how to classify it."""
 
-    text: str
+    # The tokenizer rejects an empty text, and its message names the whole rule.
+    text: Annotated[str, WithJsonSchema(NOT_EMPTY)]
     """The text, with at least one visible character."""
 
 
@@ -45,8 +48,13 @@ class BatchRequest(Options):
     """Several texts, classified with the same options."""
 
     # The route checks the texts after it has counted them: a million faults would take seconds.
-    texts: Annotated[list[SkipValidation[str]], Field(min_length=1)]
+    texts: Annotated[
+        list[Annotated[str, SkipValidation, WithJsonSchema(NOT_EMPTY)]], Field(min_length=1)
+    ]
     """At least one text, at most --max-texts; each with a visible character."""
+    on_error: Literal["refuse", "report"] = "refuse"
+    """What to do with a text that is not valid: refuse, the default, rejects the whole request
+    (422); report puts an error in its place and answers the other texts."""
 
 
 def doc(description: str) -> Any:
@@ -98,6 +106,7 @@ class Problem(TypedDict):
     title: Annotated[str, doc("The kind of error in words.")]
     status: Annotated[int, doc("The HTTP status.")]
     detail: Annotated[str, doc("What is wrong and how to correct it.")]
+    request_id: Annotated[str, doc("The id of the request, as in X-Request-Id and in the log.")]
 
 
 class Fault(TypedDict):
@@ -113,10 +122,16 @@ class InvalidProblem(Problem):
     errors: Annotated[list[Fault], doc("The faults.")]
 
 
-class Failure(TypedDict):
-    """Replaces the result of a text whose inference failed."""
+class TextProblem(Problem):
+    """The error of one text of a batch."""
 
-    error: Annotated[Problem, doc("Why this text has no result; the other texts have theirs.")]
+    errors: NotRequired[Annotated[list[Fault], doc("The faults of a text that is not valid.")]]
+
+
+class Failure(TypedDict):
+    """Replaces the result of a text that failed; with on_error=report, of an invalid one too."""
+
+    error: Annotated[TextProblem, doc("Why this text has no result; the other texts have theirs.")]
 
 
 class BatchResponse(TypedDict):

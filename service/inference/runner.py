@@ -64,7 +64,8 @@ def _encode(entry: Entry) -> Encoding | None:
     except TextError as error:
         job.outcomes[index] = error
     except BaseException as error:  # a panic of the tokenizer is not an Exception
-        log.error("%s: the tokenizer failed: %r", job.classifier.config.name, error)
+        # The message of a panic may hold the text.
+        log.error("%s: the tokenizer failed: %s", job.classifier.config.name, type(error).__name__)
         job.outcomes[index] = InferenceFailed("the tokenizer failed on this text")
     return None
 

@@ -1,19 +1,14 @@
 """The metrics of one process and of all workers."""
 
-from heed.service.metrics.metrics import (
-    Family,
-    Metrics,
-    Snapshot,
-    add_up,
-    to_prometheus,
-    without_gauges,
-)
+from heed.service.metrics.exposition import choose_format, encode_metrics
+from heed.service.metrics.metrics import Family, Metrics, Snapshot, add_up, without_gauges
 
 __all__ = [
     "Family",
     "Metrics",
     "Snapshot",
     "add_up",
-    "to_prometheus",
+    "choose_format",
+    "encode_metrics",
     "without_gauges",
 ]

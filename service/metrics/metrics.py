@@ -2,13 +2,22 @@
 
 import functools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version as installed_version
+from platform import python_version
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+)
 from prometheus_client.samples import Sample
+
+from heed.service.metrics.predictions import PredictionCounts
 
 Family = tuple[str, str, str, list[tuple[str, dict[str, str], float]]]
 """Name, help text and type of a metric, and its samples: name, labels, value."""
@@ -27,6 +36,8 @@ REFUSALS = {
     503: "unavailable",
     504: "deadline",
 }
+PER_PROCESS = ("process_start_time_seconds",)
+"""Their sum over workers would be no meaningful number."""
 HEALTH_ROUTES = ("/healthz", "/readyz")
 """Their 503 is a regular response, not a refused request."""
 
@@ -58,6 +69,12 @@ class Metrics:
         )
         self._waiting = gauge("queue_tokens", "Tokens waiting, estimated.")
         self._ready = gauge("ready_workers", "Processes that are ready.")
+        self._connections = gauge("connections", "Open connections.")
+        Info("build", "Versions.", namespace="heed", registry=self._registry).info(
+            {"version": installed_version("heed-classifier"), "python": python_version()}
+        )
+        ProcessCollector(registry=self._registry)
+        self._predictions: dict[tuple[str, str], PredictionCounts] = {}
         # `labels` takes a lock and builds a key, so the hot path keeps what it returns.
         self._request_series = functools.cache(self._make_request_series)
 
@@ -82,18 +99,59 @@ class Metrics:
         self._stages[1].observe(tokenize)
         self._stages[2].observe(inference)
 
-    def snapshot(self, waiting: int, ready: bool) -> Snapshot:
+    def record_predictions(
+        self,
+        model: str,
+        version: str,
+        labels: Sequence[str],
+        predictions: Iterable[tuple[str | None, float]],
+    ) -> None:
+        """Count the results of a response.
+
+        Args:
+            model: name of the bundle.
+            version: of the bundle.
+            labels: of the bundle.
+            predictions: the label of each result (None: withheld), and the probability of the most
+                probable label.
+        """
+        counts = self._predictions.get((model, version))
+        if counts is None:
+            counts = self._predictions[model, version] = PredictionCounts(labels)
+        counts.record(predictions)
+
+    def snapshot(self, waiting: int, ready: bool, connections: int = 0) -> Snapshot:
         """Return all metrics as plain values.
 
         Args:
             waiting: tokens in the queue.
             ready: whether this process is ready.
+            connections: that are open.
         """
         self._waiting.set(waiting)
         self._ready.set(ready)
+        self._connections.set(connections)
         return [
             (m.name, m.documentation, m.type, [s[:3] for s in m.samples if not _is_created(s)])
             for m in self._registry.collect()
+            if m.name not in PER_PROCESS
+        ] + self._prediction_families()
+
+    def _prediction_families(self) -> Snapshot:
+        labelled = [
+            ({"model": name, "version": bundle_version}, counts)
+            for (name, bundle_version), counts in self._predictions.items()
+        ]
+        label_samples = [s for labels, counts in labelled for s in counts.label_samples(labels)]
+        confidences = [s for labels, counts in labelled for s in counts.confidence_samples(labels)]
+        return [
+            ("heed_predictions", "Texts by predicted label.", "counter", label_samples),
+            (
+                "heed_confidence",
+                "Probability of the most probable label.",
+                "histogram",
+                confidences,
+            ),
         ]
 
     def _make_request_series(
@@ -113,12 +171,13 @@ def _is_created(sample: Sample) -> bool:
 
 
 def add_up(snapshots: Iterable[Snapshot]) -> Snapshot:
-    """Return the sum of several processes' metrics, sample by sample."""
+    """Return the sum of several processes' metrics, sample by sample; an info stays 1."""
     sums: dict[tuple[str, str, str], dict[Any, float]] = {}
     for name, text, kind, samples in (family for snapshot in snapshots for family in snapshot):
         totals = sums.setdefault((name, text, kind), defaultdict(float))
         for sample, labels, value in samples:
-            totals[sample, tuple(labels.items())] += value
+            key = sample, tuple(labels.items())
+            totals[key] = value if kind == "info" else totals[key] + value
     return [
         (*head, [(sample, dict(labels), value) for (sample, labels), value in totals.items()])
         for head, totals in sums.items()
@@ -127,23 +186,4 @@ def add_up(snapshots: Iterable[Snapshot]) -> Snapshot:
 
 def without_gauges(snapshot: Snapshot) -> Snapshot:
     """Return the part that stays true after the process has ended: what it counted."""
-    return [family for family in snapshot if family[2] != "gauge"]
-
-
-class _SnapshotCollector(Collector):
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-
-    def collect(self) -> Iterator[Metric]:
-        for name, text, kind, samples in self._snapshot:
-            metric = Metric(name, text, kind)
-            for sample in samples:
-                metric.add_sample(*sample)
-            yield metric
-
-
-def to_prometheus(snapshot: Snapshot) -> bytes:
-    """Return a snapshot in the Prometheus text format."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_SnapshotCollector(snapshot))
-    return generate_latest(registry)
+    return [family for family in snapshot if family[2] not in ("gauge", "info")]

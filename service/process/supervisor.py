@@ -48,7 +48,7 @@ def serve(settings: Settings) -> int:
     Raises:
         HeedError: the address is not available, or a bundle or a setting is rejected.
     """
-    start_logging(settings.log_level)
+    start_logging(settings.log_level, settings.log_format)
     for warning in unknown_variables(os.environ):
         log.warning("%s", warning)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # each connection is an open file

@@ -43,7 +43,7 @@ def main() -> None:
     options = json.loads(sys.argv[1])
     listener, channel, descriptors = (socket.socket(fileno=fd) for fd in options["fds"][:3])
     settings = Settings.model_validate(options["settings"])
-    start_logging(settings.log_level)
+    start_logging(settings.log_level, settings.log_format)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # each thread tokenizes one text at a time
     try:
         models = LoadedModels(settings, options["served"])
@@ -83,6 +83,7 @@ async def _serve(
     service.on_warm = lambda: table.warm.__setitem__(slot, True)
     service.peers_warm = lambda: all(table.warm)
     server = _make_server(app, settings)
+    service.connections = lambda: len(server.server_state.connections)
     acceptor = Acceptor(listener, lambda: Protocol(server, on_close=acceptor.remove), table, slot)
     whole_service_stops = False
 

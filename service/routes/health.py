@@ -1,13 +1,12 @@
 """Routes for operators: health, readiness, metrics."""
 
 from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from heed.service.errors import InferenceDown, Unavailable
 from heed.service.http import EXAMPLE_METRICS, JsonResponse, Status, route_docs
-from heed.service.metrics import to_prometheus
+from heed.service.metrics import choose_format, encode_metrics
 from heed.service.state import Service
 
 router = APIRouter(tags=["operations"])
@@ -46,10 +45,15 @@ async def readyz(request: Request) -> Response:
     **route_docs("Prometheus metrics", None, EXAMPLE_METRICS, (500,), media_type="text/plain"),
 )
 async def metrics(request: Request) -> Response:
-    """The sum of all workers' metrics, in the Prometheus text format."""
+    """The sum of all workers' metrics, in the format that `Accept` asks for.
+
+    Prometheus text 0.0.4 or 1.0.0, or OpenMetrics 1.0.0; text 0.0.4 without `Accept`.
+    """
     service: Service = request.app.state.service
-    body = to_prometheus(await service.all_metrics())
-    return Response(body, media_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})
+    content_type = choose_format(request.headers.get("Accept", ""))
+    body = encode_metrics(await service.all_metrics(), content_type)
+    headers = {"Cache-Control": "no-store", "Content-Type": content_type, "Vary": "Accept"}
+    return Response(body, headers=headers)
 
 
 async def _check_inference(service: Service) -> None:

@@ -103,7 +103,9 @@ def test_the_metrics_of_serve_md_are_those_of_the_server(shipped: Server) -> Non
     assert rejected.status_code == 413
     named = {
         name: set(filter(None, labels.split(",")))
-        for name, labels in re.findall(r"`(heed_\w+)(?:\{([\w,]+)\})?`", section(SERVE, "Metrics"))
+        for name, labels in re.findall(
+            r"`((?:heed|process)_\w+)(?:\{([\w,]+)\})?`", section(SERVE, "Metrics")
+        )
     }
     families = text_string_to_metric_families(shipped.get("/metrics").text)
     exposed = {

@@ -121,8 +121,10 @@ def test_a_bug_is_500_without_details(caplog: pytest.LogCaptureFixture) -> None:
         wait_until_ready(client)
         # The fake returns no attention, which would be a bug of a classifier.
         problem = check_problem(ask(client, "a", explain="attention"), 500)
-        assert set(problem) == {"type", "title", "status", "detail"}
-        assert problem["detail"] == "an unexpected error occurred; see the server log"
+        assert set(problem) == {"type", "title", "status", "detail", "request_id"}
+        assert (
+            problem["detail"] == "an unexpected error occurred; search the log for the request_id"
+        )
         assert ask(client, "abc").json()["label"] == "3"
 
 

@@ -27,6 +27,7 @@ CONTRACT = {
     "api_keys_file": None,
     "watch": 0,
     "log_level": "info",
+    "log_format": "text",
 }
 
 

@@ -31,6 +31,7 @@ def check_problem(response: Response, status: int) -> Any:
     assert problem["status"] == status
     assert problem["title"]
     assert problem["detail"]
+    assert problem["request_id"] == response.headers["X-Request-Id"]
     assert ("errors" in problem) == (status == 422)
     return problem
 

@@ -121,7 +121,7 @@ class Server:
         self.lines.extend(self.process.stderr)
 
     def _find_url(self) -> str | None:
-        found = re.search(r"listening on (http://\S+)", self.log)
+        found = re.search(r"listening on (http://[^\s\"]+)", self.log)
         return found and found[1]
 
 

@@ -56,7 +56,7 @@ def test_a_failing_text_does_not_affect_the_other_texts(poisoned: Server) -> Non
     for index in (1, 3):
         assert list(results[index]) == ["error"]
         problem = results[index]["error"]
-        assert sorted(problem) == ["detail", "status", "title", "type"]
+        assert sorted(problem) == ["detail", "request_id", "status", "title", "type"]
         assert problem["status"] == 500
     for index in (0, 2):
         single = poisoned.post({"text": texts[index]}).json()
