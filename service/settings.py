@@ -56,6 +56,16 @@ class Settings(BaseSettings):
     """Seconds from arrival to answer; after that the answer is 504."""
     drain_seconds: Annotated[float, Field(ge=0, le=86400)] = 0.0
     """Seconds after SIGTERM during which /readyz is 503 before the socket closes."""
+    keep_alive: Annotated[float, Field(gt=0, le=86400)] = 120.0
+    """Seconds that a connection may be idle; choose more than a proxy in front of the server."""
+    write_timeout: Annotated[float, Field(gt=0, le=86400)] = 30.0
+    """Seconds in which a client must take a part of its answer; otherwise the connection is
+    reset."""
+    max_connections: PositiveInt = 1000
+    """Maximum connections of each process; further ones are answered with 503 and closed."""
+    max_inflight_bytes: Annotated[ByteSize, Field(ge=1)] = ByteSize(64 * 1024 * 1024)
+    """Maximum bytes that each process holds for slow clients: bodies that are coming and answers
+    that are leaving; requests beyond are answered with 503."""
     api_keys_file: Path | None = None
     """File of API keys, one a line; with it, /classify and /models require a key."""
     watch: Annotated[float, Field(ge=0, le=86400)] = 0.0

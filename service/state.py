@@ -23,6 +23,8 @@ class Service:
     """Every model has classified once."""
     draining: bool = False
     """The process is stopping; it still answers requests."""
+    inflight_bytes: int = 0
+    """Bytes held for slow clients: bodies that are coming and answers that are leaving."""
     peers_warm: Callable[[], bool] = lambda: True
     """Returns True if each of the other workers is warm, or was once."""
     on_warm: Callable[[], None] = lambda: None

@@ -15,7 +15,9 @@ from heed.service.errors import (
     ClientDisconnected,
     DeadlineExceeded,
     QueueFull,
+    RequestTimeout,
     ServiceError,
+    TooManyBytes,
     Unauthorized,
 )
 from heed.service.http.request_body import check_headers, client_key, discard_body
@@ -123,21 +125,26 @@ class ServiceMiddleware:
             async with asyncio.timeout(self._service.settings.timeout):
                 response = await endpoint(Request(scope, receive))
         except TimeoutError:
-            response = error_response(DeadlineExceeded("the answer took longer than --timeout"))
+            response = error_response(_timeout_error(scope))
         except (ServiceError, ClientDisconnected) as error:
             response = error_response(error)
         except Exception as error:
             await error_response(error)(scope, receive, send)
             raise
+        held, limit = self._service.inflight_bytes, self._service.settings.max_inflight_bytes
+        if held and held + len(response.body) > limit:
+            response = error_response(_too_many_bytes(limit))
         await response(scope, receive, send)
 
     def _closes_connection(self, scope: Scope, status: int) -> bool:
-        """True while draining, and after an error if the client sent `Expect: 100-continue`.
+        """True while draining, and if the server cannot know whether the client sends the body.
 
-        In the second case the server cannot know whether the client still sends the body.
+        That is after a timeout, and after an error if the client sent `Expect: 100-continue`.
         """
-        return self._service.draining or (
-            status >= 400 and any(name == b"expect" for name, _ in scope["headers"])
+        return (
+            self._service.draining
+            or status == RequestTimeout.status
+            or (status >= 400 and any(name == b"expect" for name, _ in scope["headers"]))
         )
 
     def _must_discard_body(self, scope: Scope) -> bool:
@@ -168,6 +175,20 @@ def _without_head_and_range(scope: Scope) -> Scope:
     method = "GET" if scope["method"] == "HEAD" else scope["method"]
     headers = [header for header in scope["headers"] if header[0] != b"range"]
     return {**scope, "method": method, "headers": headers}
+
+
+def _timeout_error(scope: Scope) -> ServiceError:
+    """Return the error of a request that took longer than `--timeout`."""
+    if scope.get("heed.body_read"):
+        return DeadlineExceeded("the answer took longer than --timeout")
+    return RequestTimeout("the body was not complete after --timeout; send it faster")
+
+
+def _too_many_bytes(limit: int) -> TooManyBytes:
+    return TooManyBytes(
+        f"slow clients hold almost {limit} bytes (--max-inflight-bytes); try again later",
+        {"Retry-After": "1"},
+    )
 
 
 def _unauthorized() -> Response:

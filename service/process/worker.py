@@ -83,7 +83,9 @@ async def _serve(
     service.on_warm = lambda: table.warm.__setitem__(slot, True)
     service.peers_warm = lambda: all(table.warm)
     server = _make_server(app, settings)
-    acceptor = Acceptor(listener, lambda: Protocol(server, on_close=acceptor.remove), table, slot)
+    acceptor = Acceptor(
+        listener, lambda: Protocol(server, service, on_close=acceptor.remove), table, slot
+    )
     whole_service_stops = False
 
     def stop(whole_service: bool) -> None:
@@ -149,6 +151,7 @@ def _make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         log_config=None,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type]  # a call_later delay
         timeout_graceful_shutdown=int(settings.timeout) + 1,
     )
     config.load()

@@ -9,6 +9,10 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from heed.service.http.protocol import Protocol
+from heed.service.inference import Engine
+from heed.service.metrics import Metrics
+from heed.service.settings import Settings
+from heed.service.state import Service
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,7 +48,8 @@ async def connect() -> AsyncGenerator[
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
-    protocol = CountingProtocol(server, on_close=lambda: None)
+    service = Service(Settings(), Engine({}, None, max_queue=1), Metrics())
+    protocol = CountingProtocol(server, service, on_close=lambda: None)
     listener = await asyncio.get_running_loop().create_server(lambda: protocol, "127.0.0.1")
     async with listener:
         port = listener.sockets[0].getsockname()[1]
