@@ -128,10 +128,10 @@ def test_bodies_that_are_coming_have_a_common_limit(trained: Path) -> None:
 
 
 def test_an_answer_is_503_while_other_clients_do_not_take_theirs(trained: Path) -> None:
-    texts = ["a film for all who love it " * 20] * 5
+    texts = ["a film for all who love it " * 20] * 40
     body = {"texts": texts, "explain": "contributions"}
-    with serve(trained, "--max-inflight-bytes", 20_000) as server:
-        assert len(server.post(body, "/classify/batch").content) > 5000
+    with serve(trained, "--max-inflight-bytes", 100_000) as server:
+        assert len(server.post(body, "/classify/batch").content) > 100_000
         with client_that_does_not_read(server):
             wait_for(lambda: server.post(body, "/classify/batch").status_code == 503, server)
             assert server.post({"text": "a film"}).status_code == 200
