@@ -2,19 +2,24 @@
 
 import asyncio
 import hashlib
-import hmac
+import ipaddress
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from math import ceil
 from typing import Any
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from heed.service.errors import (
     ClientDisconnected,
     DeadlineExceeded,
     QueueFull,
+    RateLimited,
     RequestTimeout,
     ServiceError,
     TooManyBytes,
@@ -28,6 +33,16 @@ GUARDED_PATHS = ("/classify", "/models")
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 QUEUE_FULL = error_response(QueueFull())
+CORS_HEADERS = ("Authorization", "Content-Type", "X-Request-Id", "traceparent", "tracestate")
+"""Request headers that a page of an allowed origin may send."""
+EXPOSED_HEADERS = (
+    *("Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
+    *("X-Request-Id", "Server-Timing"),
+)
+"""Response headers that such a page may read."""
+IPV6_CLIENT_BITS = 64
+"""A provider gives each client a network of this prefix."""
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -52,15 +67,21 @@ class ServiceMiddleware:
         """
         self.app = app
         self._service = service
-        self._fast_routes = fast_routes
+        root = service.settings.root_path or ""  # uvicorn puts it before each path
+        self._fast_routes = {
+            root + path: (path, endpoint) for path, endpoint in fast_routes.items()
+        }
+        self._guarded_paths = tuple(root + path for path in GUARDED_PATHS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        path, endpoint = scope["path"], None
+        service, path = self._service, scope["path"]
+        route: str | None = None
+        endpoint: Endpoint | None = None
         if scope["method"] == "POST":
-            endpoint = self._fast_routes.get(path)
+            route, endpoint = self._fast_routes.get(path, (None, None))
         else:
             scope = _without_head_and_range(scope)
         arrived = time.perf_counter()
@@ -80,12 +101,13 @@ class ServiceMiddleware:
             await send(message)
 
         try:
-            if (
-                self._service.key_labels
-                and path.startswith(GUARDED_PATHS)
-                and not self._has_key(scope)
+            refused = None
+            if (service.key_labels or service.rate_limiter) and path.startswith(
+                self._guarded_paths
             ):
-                await _unauthorized()(scope, receive, send_with_headers)
+                refused = self._check_client(scope)
+            if refused is not None:
+                await error_response(refused)(scope, receive, send_with_headers)
             elif endpoint is None:
                 await self.app(scope, receive, send_with_headers)
             elif self._is_rejected(scope):
@@ -97,8 +119,8 @@ class ServiceMiddleware:
             else:
                 await self._call(endpoint, scope, receive, send_with_headers)
         finally:
-            self._service.metrics.record_request(
-                path if endpoint is not None else _route_path(scope),
+            service.metrics.record_request(
+                _route_path(scope) if route is None else route,
                 status,
                 scope.get("heed.model", ""),
                 time.perf_counter() - arrived,
@@ -161,13 +183,49 @@ class ServiceMiddleware:
             or (b"connection", b"close") in scope["headers"]
         )
 
-    def _has_key(self, scope: Scope) -> bool:
-        """True if the request carries a valid key. Every key is compared, in constant time."""
-        sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        scheme, _, key = sent.partition(b" ")
-        digest = _digest(key.strip())
-        matches = [hmac.compare_digest(digest, known) for known in self._service.key_labels]
-        return scheme.lower() == b"bearer" and any(matches)
+    def _check_client(self, scope: Scope) -> ServiceError | None:
+        """Return why a request to a guarded path is refused: its key, or the client's rate.
+
+        The scope gets `heed.client`, which is the same for all requests of a key, and
+        `heed.key_label` for the log.
+        """
+        service = self._service
+        digest = _key_digest(scope)
+        label = None if digest is None else service.key_labels.get(digest)
+        if label is not None:
+            scope["heed.client"], scope["heed.key_label"] = digest, label
+        if service.rate_limiter is not None:
+            client = _network(scope) if digest is None or label is None else digest
+            wait = service.rate_limiter.admit(client)
+            if wait:
+                return _rate_limited(service.rate_limiter.rate, wait)
+        return _unauthorized() if service.key_labels and label is None else None
+
+
+def add_middleware(app: ASGIApp, service: Service, fast_routes: Mapping[str, Endpoint]) -> ASGIApp:
+    """Return the app with `ServiceMiddleware`, and with what the settings ask for around it."""
+    settings = service.settings
+    app = ServiceMiddleware(app, service, fast_routes)
+    if settings.allow_origin:
+        app = CORSMiddleware(
+            app,
+            allow_origins=settings.allow_origin,
+            allow_methods=("GET", "POST"),
+            allow_headers=CORS_HEADERS,
+            expose_headers=EXPOSED_HEADERS,
+        )
+    if settings.trusted_proxies:
+        networks = map(ipaddress.ip_network, settings.trusted_proxies)
+        proxies = [name for network in networks for name in _network_names(network)]
+        app = ProxyHeadersMiddleware(app, proxies)  # type: ignore[arg-type, assignment]
+    return app
+
+
+def _network_names(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> list[str]:
+    """Return a network, for IPv4 also as a socket that listens on IPv6 reports it."""
+    if network.version == 6:
+        return [str(network)]
+    return [str(network), f"::ffff:{network.network_address}/{96 + network.prefixlen}"]
 
 
 def _without_head_and_range(scope: Scope) -> Scope:
@@ -191,17 +249,43 @@ def _too_many_bytes(limit: int) -> TooManyBytes:
     )
 
 
-def _unauthorized() -> Response:
-    return error_response(
-        Unauthorized(
-            "send one of this server's keys as `Authorization: Bearer KEY`",
-            {"WWW-Authenticate": 'Bearer realm="heed"'},
-        )
+def _unauthorized() -> Unauthorized:
+    return Unauthorized(
+        "send one of this server's keys as `Authorization: Bearer KEY`",
+        {"WWW-Authenticate": 'Bearer realm="heed"'},
     )
 
 
-def _digest(key: bytes) -> bytes:
-    return hashlib.sha256(key).digest()
+def _rate_limited(rate: float, wait: float) -> RateLimited:
+    seconds = str(ceil(wait))
+    headers = {
+        "Retry-After": seconds,
+        "RateLimit-Limit": str(ceil(rate)),
+        "RateLimit-Remaining": "0",
+        "RateLimit-Reset": seconds,
+    }
+    return RateLimited(f"more than {rate:g} requests a second (--rate-limit)", headers)
+
+
+def _key_digest(scope: Scope) -> bytes | None:
+    """Return the SHA-256 of the key that a request carries.
+
+    The time of a comparison of digests reveals nothing of a key.
+    """
+    sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    scheme, _, key = sent.partition(b" ")
+    return hashlib.sha256(key.strip()).digest() if scheme.lower() == b"bearer" else None
+
+
+def _network(scope: Scope) -> bytes:
+    """Return the client's address, or for IPv6 its network."""
+    host: str = scope["client"][0] if scope["client"] else ""
+    if ":" in host:
+        with suppress(ValueError):
+            address = ipaddress.IPv6Address(host)
+            if address.ipv4_mapped is None:
+                return address.packed[: IPV6_CLIENT_BITS // 8]
+    return host.encode()
 
 
 def _route_path(scope: Scope) -> str:

@@ -30,7 +30,6 @@ from heed.service.state import Service
 MAX_HEAD_BYTES = 64 * 1024
 """Browsers and proxies send at most a quarter of it."""
 HEAD_TIMEOUT_SECONDS = 30.0
-"""From connecting, or from the first byte of a later request, to the end of a head."""
 
 IDLE_SECONDS = 1.0
 """At shutdown, a connection without a request is closed after this time without a byte."""
@@ -73,17 +72,24 @@ class Protocol(HttpToolsProtocol):
     """Why `on_headers_complete` has rejected the head."""
 
     def __init__(
-        self, server: uvicorn.Server, service: Service, on_close: Callable[[], None]
+        self,
+        server: uvicorn.Server,
+        service: Service,
+        on_close: Callable[[], None],
+        head_timeout: float = HEAD_TIMEOUT_SECONDS,
     ) -> None:
         """Args:
         server: its lifespan has started.
         service: its settings have the limits, its metrics count rejected requests.
         on_close: called when the connection has ended.
+        head_timeout: seconds from connecting, or from the first byte of a later request, to the end
+            of a head.
         """
         super().__init__(server.config, server.server_state, server.lifespan.state)
         self.parser = Parser(self)
         self._service = service
         self._on_close = on_close
+        self._head_timeout = head_timeout
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timeout of the first head; reject the connection if there are too many."""
@@ -241,7 +247,7 @@ class Protocol(HttpToolsProtocol):
         return bool(poll.poll(0))
 
     def _start_head_timer(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_SECONDS, self._end_head)
+        self._head_timer = self.loop.call_later(self._head_timeout, self._end_head)
 
     def _cancel_head_timer(self) -> None:
         if self._head_timer is not None:
@@ -251,7 +257,7 @@ class Protocol(HttpToolsProtocol):
     def _end_head(self) -> None:
         """Reject a head that is not complete; close a connection without any byte."""
         if self._head_bytes:
-            seconds = f"{HEAD_TIMEOUT_SECONDS:g} seconds"
+            seconds = f"{self._head_timeout:g} seconds"
             self._reject(RequestTimeout(f"the head was not complete after {seconds}"))
         else:
             self.transport.close()
