@@ -53,6 +53,8 @@ class Protocol(HttpToolsProtocol):
     """Requests that are complete."""
     upgrade_head: bytes | None = None
     """The head of a request that asks for an upgrade, without the upgrade header."""
+    _in_head = False
+    """Whether a head has begun and is not complete."""
     _head_bytes = 0
     """Bytes received since the last complete head or part of a body."""
     _packet_bytes = 0
@@ -127,11 +129,15 @@ class Protocol(HttpToolsProtocol):
         if self._head_bytes > MAX_HEAD_BYTES:
             self._reject(_head_too_large())
         elif self._head_timer is None and not self._is_answering():
-            self._start_head_timer()
+            if self.begun != self.ended:
+                self._start_head_timer()
+            else:  # uvicorn has cancelled the timeout of an idle connection
+                self._start_keep_alive_timer()
 
     def on_message_begin(self) -> None:
         """Count the begin of a request."""
         self.begun += 1
+        self._in_head = True
         self._discarded_bytes = 0
         super().on_message_begin()
 
@@ -139,6 +145,7 @@ class Protocol(HttpToolsProtocol):
         """Pass the request to the app; or keep its head for `Parser` if it asks for an upgrade."""
         self._check_head()
         self._head_bytes = 0
+        self._in_head = False
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             self.upgrade_head = self._head_without_upgrade()
             return
@@ -158,14 +165,17 @@ class Protocol(HttpToolsProtocol):
         """Count the end of a request."""
         self.ended += 1
         self._body_bytes = 0
+        self._cancel_head_timer()  # of a body that came after its response
         if self.upgrade_head is None:
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Start the timeout of a connection that closes once its answer is written."""
+        """Start the timeout of what comes next: the rest of the answer, or of a request."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._start_write_timer()
+        elif self.begun != self.ended and self._head_timer is None and not self._is_answering():
+            self._start_head_timer()
 
     def pause_writing(self) -> None:
         """Start the timeout of an answer that the client does not take."""
@@ -249,14 +259,19 @@ class Protocol(HttpToolsProtocol):
     def _start_head_timer(self) -> None:
         self._head_timer = self.loop.call_later(self._head_timeout, self._end_head)
 
+    def _start_keep_alive_timer(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
     def _cancel_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
     def _end_head(self) -> None:
-        """Reject a head that is not complete; close a connection without any byte."""
-        if self._head_bytes:
+        """Reject a head that is not complete; close a connection without one."""
+        if self._in_head:
             seconds = f"{self._head_timeout:g} seconds"
             self._reject(RequestTimeout(f"the head was not complete after {seconds}"))
         else:

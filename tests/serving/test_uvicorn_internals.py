@@ -32,7 +32,7 @@ OVERRIDDEN = (
 USED: list[tuple[str, str, tuple[str, ...]]] = [
     (PROTOCOL, "HttpToolsProtocol", OVERRIDDEN),
     (PROTOCOL, "protocol", ("parser", "url", "headers", "cycle", "flow", "transport", "loop")),
-    (PROTOCOL, "protocol", ("connections",)),
+    (PROTOCOL, "protocol", ("connections", "timeout_keep_alive", "timeout_keep_alive_task")),
     (PROTOCOL, "protocol.cycle", ("response_complete", "more_body", "keep_alive")),
     (PROTOCOL, "protocol.cycle", ("response_started", "disconnected", "message_event")),
     (PROTOCOL, "protocol.flow", ("pause_reading",)),

@@ -65,6 +65,18 @@ def test_an_idle_connection_is_closed_after_the_keep_alive_time(trained: Path) -
         assert time.monotonic() - answered > 0.4
 
 
+def test_the_keep_alive_time_begins_with_the_end_of_a_rejected_body(trained: Path) -> None:
+    with (
+        serve(trained, "--keep-alive", 0.5, "--max-body", 10) as server,
+        open_connection(server, head("Content-Length: 1000") + b"x" * 10) as client,
+    ):
+        check_error(receive_answer(client), 413)
+        client.sendall(b"x" * 990)
+        answered = time.monotonic()
+        assert client.recv(1) == b""
+        assert 0.4 < time.monotonic() - answered < 20
+
+
 def test_a_client_that_does_not_take_its_answer_is_reset(trained: Path) -> None:
     with (
         serve(trained, "--write-timeout", 0.5) as server,
