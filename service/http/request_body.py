@@ -88,9 +88,9 @@ async def discard_body(
 
 
 def client_key(scope: Scope) -> Hashable:
-    """Return the key under which a request takes turns with others: the client's address."""
+    """Return what takes turns with others: the client's API key, or else its address."""
     address: tuple[str, int] | None = scope["client"]
-    return address and address[0]
+    return scope.get("heed.client") or (address and address[0])
 
 
 def parse(schema: type[Schema], body: bytes | bytearray) -> Schema:
