@@ -178,14 +178,6 @@ class Settings(BaseSettings):
             raise SettingsError(f"{source}: the file has no key; write one a line")
         return labels
 
-    def api_key_digests(self) -> dict[str, str]:
-        """Return the label of each API key, by its SHA-256 in hexadecimal.
-
-        The label of a key is its row among the keys. Raises `SettingsError`.
-        """
-        digests = [hashlib.sha256(key.encode()).hexdigest() for key in self.api_keys()]
-        return {digest: str(row) for row, digest in enumerate(digests, start=1)}
-
 
 def flag(name: str) -> str:
     """Return the command-line flag of a setting."""
