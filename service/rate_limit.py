@@ -98,4 +98,5 @@ class RateLimiter:
             with suppress(BlockingIOError, PermissionError):
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, group)
                 return True
+            os.sched_yield()  # the holder may wait for this processor
         return False
