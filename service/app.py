@@ -16,8 +16,8 @@ from starlette.responses import Response
 
 from heed.service.errors import ServiceError, UnknownRoute, WrongMethod
 from heed.service.http import (
-    ServiceMiddleware,
     Tracer,
+    add_middleware,
     add_pages,
     error_response,
     openapi_document,
@@ -25,6 +25,7 @@ from heed.service.http import (
 )
 from heed.service.inference import Engine
 from heed.service.metrics import Metrics
+from heed.service.rate_limit import RateLimiter
 from heed.service.routes import classify, health, models
 from heed.service.settings import Settings
 from heed.service.state import Service
@@ -53,6 +54,8 @@ def create_app(
     """
     service = Service(settings, engine or Engine.from_settings(settings), Metrics())
     service.use_keys(settings.api_key_digests())
+    if settings.rate_limit is not None:
+        service.rate_limiter = RateLimiter(settings.rate_limit)
     service.engine.on_run = service.metrics.record_run
     tracer = Tracer.from_environment(os.environ)
     app = FastAPI(
@@ -78,7 +81,7 @@ def create_app(
     app.openapi = functools.cache(lambda: openapi_document(app))  # type: ignore[method-assign]
     add_pages(app)
     fast_routes = [route for route in classify.router.routes if isinstance(route, APIRoute)]
-    app.middleware_stack = ServiceMiddleware(
+    app.middleware_stack = add_middleware(
         app.build_middleware_stack(),
         service,
         fast_routes={route.path: route.endpoint for route in fast_routes},

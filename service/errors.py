@@ -7,14 +7,19 @@ ServiceError
 ├── UnknownModel         404  no bundle has that name
 ├── UnknownRoute         404  no route has that path
 ├── WrongMethod          405  the route has other methods
+├── RequestTimeout       408  the client sends its request too slowly
 ├── TooLarge             413  the body or the batch exceeds its limit
 ├── NotJsonType          415  the content type is not application/json
+├── EncodedBody          415  the body is compressed
 ├── Invalid              422  JSON, but not a valid request
+├── RateLimited          429  the client exceeds --rate-limit
 ├── QueueFull            429  the queue is full
 ├── HeadTooLarge         431  the request line and headers exceed their limit
 ├── InferenceFailed      500  the network gave no usable output for this text
 ├── InternalError        500  a bug
 ├── Unavailable          503  warming up or draining
+├── TooManyConnections   503  --max-connections are open
+├── TooManyBytes         503  --max-inflight-bytes are held for slow clients
 ├── InferenceDown        503  the network fails on every text
 └── DeadlineExceeded     504  --timeout passed
 """
@@ -75,12 +80,20 @@ class WrongMethod(ServiceError, status=405, title="Method not allowed"):
     """The route has other methods."""
 
 
+class RequestTimeout(ServiceError, status=408, title="Request timeout"):
+    """The client sends its request too slowly."""
+
+
 class TooLarge(ServiceError, status=413, title="Too large"):
     """The body or the batch exceeds its limit."""
 
 
 class NotJsonType(ServiceError, status=415, title="Unsupported media type"):
     """The content type is not application/json."""
+
+
+class EncodedBody(ServiceError, status=415, title="Unsupported content encoding"):
+    """The body is compressed."""
 
 
 class Invalid(ServiceError, status=422, title="Invalid request"):
@@ -99,6 +112,10 @@ class Invalid(ServiceError, status=422, title="Invalid request"):
         """Return the body of the response, with every fault."""
         errors = [{"loc": list(location), "msg": message} for location, message in self.faults]
         return super().problem() | {"errors": errors}
+
+
+class RateLimited(ServiceError, status=429, title="Too many requests"):
+    """The client exceeds --rate-limit."""
 
 
 class QueueFull(ServiceError, status=429, title="Queue full"):
@@ -131,6 +148,14 @@ class InternalError(ServiceError, status=500, title="Internal error"):
 
 class Unavailable(ServiceError, status=503, title="Not ready"):
     """Warming up or draining."""
+
+
+class TooManyConnections(ServiceError, status=503, title="Too many connections"):
+    """The worker has --max-connections connections."""
+
+
+class TooManyBytes(ServiceError, status=503, title="Too many bytes in flight"):
+    """The worker holds --max-inflight-bytes for slow clients."""
 
 
 class InferenceDown(ServiceError, status=503, title="Inference is down"):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from heed.service.inference import Engine
 from heed.service.metrics import Metrics, Snapshot
+from heed.service.rate_limit import RateLimiter
 from heed.service.settings import Settings
 
 
@@ -17,12 +18,16 @@ class Service:
     metrics: Metrics
     key_labels: Mapping[bytes, str] = field(default_factory=dict)
     """Labels of the API keys, by their SHA-256; empty: no key is needed."""
+    rate_limiter: RateLimiter | None = None
+    """None: the clients' requests are not limited."""
     reload_errors: Mapping[str, str] = field(default_factory=dict)
     """Why the newest files of a model were refused, by `name@version`."""
     warm: bool = False
     """Every model has classified once."""
     draining: bool = False
     """The process is stopping; it still answers requests."""
+    inflight_bytes: int = 0
+    """Bytes held for slow clients: bodies that are coming and answers that are leaving."""
     peers_warm: Callable[[], bool] = lambda: True
     """Returns True if each of the other workers is warm, or was once."""
     on_warm: Callable[[], None] = lambda: None

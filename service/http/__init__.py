@@ -1,7 +1,7 @@
 """HTTP: the protocol of a connection, the middleware, request bodies, responses and pages."""
 
 from heed.service.http import openapi, schemas
-from heed.service.http.middleware import ServiceMiddleware
+from heed.service.http.middleware import ServiceMiddleware, add_middleware
 from heed.service.http.openapi import EXAMPLE_METRICS, EXAMPLE_MODEL, openapi_document, route_docs
 from heed.service.http.pages import add_pages
 from heed.service.http.protocol import Protocol
@@ -21,6 +21,7 @@ __all__ = [
     "ServiceMiddleware",
     "Status",
     "Tracer",
+    "add_middleware",
     "add_pages",
     "check_headers",
     "client_key",

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope
 
 from heed.service.errors import (
     ClientDisconnected,
+    EncodedBody,
     Invalid,
     NotJson,
     NotJsonType,
@@ -38,11 +39,16 @@ def check_headers(headers: Mapping[bytes, bytes], limit: int) -> None:
 
     Raises:
         NotJsonType: the content type is missing or another one.
+        EncodedBody: the body is compressed.
         TooLarge: the body will have more than `limit` bytes.
     """
     content_type = headers.get(b"content-type", b"")
     if content_type != b"application/json" and not _is_json(content_type):
         raise NotJsonType("send the body as Content-Type: application/json, in UTF-8")
+    encoding = headers.get(b"content-encoding", b"identity")
+    if encoding.strip().lower() not in (b"identity", b""):
+        message = "the body is compressed; send it without Content-Encoding"
+        raise EncodedBody(message, {"Accept-Encoding": "identity"})
     length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length[:20]) > limit:
         raise _too_large(limit)
@@ -82,9 +88,9 @@ async def discard_body(
 
 
 def client_key(scope: Scope) -> Hashable:
-    """Return the key by which the scheduler identifies clients: the client's address."""
+    """Return what takes turns with others: the client's API key, or else its address."""
     address: tuple[str, int] | None = scope["client"]
-    return address and address[0]
+    return scope.get("heed.client") or (address and address[0])
 
 
 def parse(schema: type[Schema], body: bytes | bytearray) -> Schema:

@@ -2,11 +2,14 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from heed.service.settings import Settings, flag, variable
+
+REPEATED = ("allow_origin", "trusted_proxies")
+"""Options that may be given more than once."""
 
 
 def settings_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -19,12 +22,13 @@ def settings_options(command: Callable[..., int]) -> Callable[..., int]:
         default = "" if field.default is None else f" [default: {field.default}]"
         text = f"{field.description}{default} [env: {variable(name)}]"
         option = typer.Option(flag(name), help=text, show_default=False, metavar="VALUE")
+        kind: Any = list[str] | None if name in REPEATED else str | None
         parameters.append(
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=None,
-                annotation=Annotated[str | None, option],
+                annotation=Annotated[kind, option],
             )
         )
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -27,6 +27,7 @@ from heed.service.process.logs import start_logging
 from heed.service.process.memory import release_memory
 from heed.service.process.served_set import StoredBundle
 from heed.service.process.shared_table import SharedTable
+from heed.service.rate_limit import RateLimiter
 from heed.service.settings import Settings, cannot_listen
 from heed.service.state import Service
 
@@ -82,9 +83,13 @@ async def _serve(
     service.collect_all = lambda: asyncio.wait_for(channel.call("metrics"), METRICS_SECONDS)
     service.on_warm = lambda: table.warm.__setitem__(slot, True)
     service.peers_warm = lambda: all(table.warm)
+    if settings.rate_limit is not None:
+        service.rate_limiter = RateLimiter(settings.rate_limit, table.rates, table.file)
     server = _make_server(app, settings)
     service.connections = lambda: len(server.server_state.connections)
-    acceptor = Acceptor(listener, lambda: Protocol(server, on_close=acceptor.remove), table, slot)
+    acceptor = Acceptor(
+        listener, lambda: Protocol(server, service, on_close=acceptor.remove), table, slot
+    )
     whole_service_stops = False
 
     def stop(whole_service: bool) -> None:
@@ -149,7 +154,9 @@ def _make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         access_log=False,
         log_config=None,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=False,  # `create_app` reads them
+        root_path=settings.root_path or "",
+        timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type]  # a call_later delay
         timeout_graceful_shutdown=int(settings.timeout) + 1,
     )
     config.load()

@@ -35,7 +35,7 @@ from heed.service.inference import Job
 from heed.service.routes.models import select_model
 from heed.service.state import Service
 
-ERRORS = (400, 401, 404, 413, 415, 422, 429, 500, 503, 504)
+ERRORS = (400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504)
 RESULTS_PER_STEP = 8
 """Results to format before the event loop handles other requests."""
 

@@ -1,6 +1,6 @@
 // Starts Swagger UI. It is a separate file because the page allows no inline script.
 SwaggerUIBundle({
-  url: "/openapi.json",
+  url: "openapi.json",
   dom_id: "#swagger-ui",
   presets: [SwaggerUIBundle.presets.apis, SwaggerUIBundle.SwaggerUIStandalonePreset],
   deepLinking: true,

@@ -1,5 +1,6 @@
 """Settings come from flags and the environment, and are frozen."""
 
+import hashlib
 import inspect
 from pathlib import Path
 
@@ -24,7 +25,15 @@ CONTRACT = {
     "max_queue": 65536,
     "timeout": 30,
     "drain_seconds": 0,
+    "keep_alive": 120,
+    "write_timeout": 30,
+    "max_connections": 1000,
+    "max_inflight_bytes": 64 * 1024**2,
     "api_keys_file": None,
+    "rate_limit": None,
+    "trusted_proxies": None,
+    "allow_origin": None,
+    "root_path": None,
     "watch": 0,
     "log_level": "info",
     "log_format": "text",
@@ -72,6 +81,11 @@ def test_settings_are_frozen() -> None:
         *(("port", "70000"), ("port", "-1"), ("port", "x"), ("workers", "0"), ("threads", "0")),
         *(("device", "tpu"), ("max_body", "0"), ("max_body", "many"), ("max_texts", "0")),
         *(("max_queue", "0"), ("timeout", "0"), ("timeout", "nan"), ("timeout", "inf")),
+        *(("keep_alive", "0"), ("write_timeout", "nan"), ("max_connections", "0")),
+        *(("max_inflight_bytes", "0"), ("rate_limit", "0"), ("rate_limit", "x")),
+        *(("trusted_proxies", "10.0.0.1/8"), ("trusted_proxies", "proxy")),
+        *(("allow_origin", "example.org"), ("allow_origin", "https://example.org/")),
+        *(("root_path", "heed"), ("root_path", "/a//b"), ("root_path", "/a b")),
         *(("drain_seconds", "-1"), ("log_level", "loud")),
     ],
 )
@@ -85,19 +99,43 @@ def test_an_unusable_value_names_its_flag_or_variable(
         Settings.read()
 
 
-def test_api_keys(tmp_path: Path) -> None:
+def test_a_line_of_the_key_file_is_a_key_or_a_label_and_a_key(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
-    assert Settings.read().api_keys() == []
+    assert Settings.read().api_key_digests() == {}
     for content, message in (
         (b" \n\n", "the file has no key"),
         (b"\xff", "cannot be read"),
-        (b"one\n # of mine\n", "must not begin with #"),
+        (b"one\n # of mine\n", "row 2: a line must not begin with #"),
+        (b"one\n\nteam b key\n", "row 3: write KEY or LABEL KEY"),
     ):
         keys.write_bytes(content)
         with pytest.raises(SettingsError, match=message):
-            Settings.read(api_keys_file=keys).api_keys()
-    keys.write_text("\ufeffone\r\n\n two \n")
-    assert Settings.read(api_keys_file=keys).api_keys() == ["one", "two"]
+            Settings.read(api_keys_file=keys).api_key_digests()
+    keys.write_text("\ufeffone\r\n\nshop two \n three\nagain one\n")
+    assert Settings.read(api_keys_file=keys).api_key_digests() == {
+        hashlib.sha256(key).hexdigest(): label
+        for key, label in ((b"one", "1"), (b"two", "shop"), (b"three", "4"))
+    }
+
+
+def test_a_setting_with_several_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEED_TRUSTED_PROXIES", "10.0.0.0/8, ::1")
+    settings = Settings.read(allow_origin=["https://a.org", "http://localhost:3000"])
+    assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
+    assert settings.allow_origin == ("https://a.org", "http://localhost:3000")
+    assert Settings.model_validate(settings.model_dump(mode="json")) == settings
+
+
+def test_a_slash_at_the_end_of_the_root_path_is_dropped() -> None:
+    assert Settings.read(root_path="/a/b/").root_path == "/a/b"
+    assert Settings.read(root_path="/").root_path is None
+
+
+def test_the_port_that_kubernetes_sets_names_the_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEED_PORT", "tcp://10.0.0.1:8000")
+    with pytest.raises(SettingsError, match=r"^HEED_PORT: .* enableServiceLinks: false"):
+        Settings.read()
+    assert Settings.read(port="8000").port == 8000
 
 
 def test_help_lists_every_flag_with_variable_and_default() -> None:

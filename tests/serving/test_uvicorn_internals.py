@@ -24,18 +24,17 @@ PROTOCOL, PARSER, WORKER = (
 )
 OVERRIDDEN = (
     *("connection_made", "connection_lost", "data_received", "send_400_response"),
-    *("shutdown",),
     *("on_message_begin", "on_headers_complete", "on_body", "on_message_complete"),
+    *("on_response_complete", "pause_writing", "resume_writing"),
+    *("timeout_keep_alive_handler", "shutdown"),
 )
 """Methods of `HttpToolsProtocol` that `Protocol` extends."""
 USED: list[tuple[str, str, tuple[str, ...]]] = [
     (PROTOCOL, "HttpToolsProtocol", OVERRIDDEN),
     (PROTOCOL, "protocol", ("parser", "url", "headers", "cycle", "flow", "transport", "loop")),
-    (
-        PROTOCOL,
-        "protocol.cycle",
-        ("response_complete", "response_started", "more_body", "keep_alive"),
-    ),
+    (PROTOCOL, "protocol", ("connections", "timeout_keep_alive", "timeout_keep_alive_task")),
+    (PROTOCOL, "protocol.cycle", ("response_complete", "more_body", "keep_alive")),
+    (PROTOCOL, "protocol.cycle", ("response_started", "disconnected", "message_event")),
     (PROTOCOL, "protocol.flow", ("pause_reading",)),
     (PROTOCOL, "server", ("config", "server_state", "lifespan")),
     (PROTOCOL, "server.lifespan", ("state",)),
@@ -78,7 +77,11 @@ def test_the_list_has_every_inherited_attribute_of_the_protocol() -> None:
     }
     owners = ("HttpToolsProtocol", "protocol")
     listed = {name for _, owner, names in USED if owner in owners for name in names}
-    own = {name for name in vars(Protocol) if name not in OVERRIDDEN} | {"_on_close"}
+    own = {name for name in vars(Protocol) if name not in OVERRIDDEN} | {
+        "_on_close",
+        "_service",
+        "_head_timeout",
+    }
     assert used - own - {"__init__"} <= listed
 
 

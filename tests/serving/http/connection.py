@@ -8,7 +8,11 @@ from typing import Any
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from heed.service.http.protocol import Protocol
+from heed.service.http.protocol import HEAD_TIMEOUT_SECONDS, Protocol
+from heed.service.inference import Engine
+from heed.service.metrics import Metrics
+from heed.service.settings import Settings
+from heed.service.state import Service
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,15 +40,16 @@ class CountingProtocol(Protocol):
 
 
 @asynccontextmanager
-async def connect() -> AsyncGenerator[
-    tuple[asyncio.StreamReader, Any, CountingProtocol, uvicorn.Server]
-]:
+async def connect(
+    head_timeout: float = HEAD_TIMEOUT_SECONDS,
+) -> AsyncGenerator[tuple[asyncio.StreamReader, Any, CountingProtocol, uvicorn.Server]]:
     """Yield a client's reader and writer, the server's protocol of that connection, the server."""
     config = uvicorn.Config(echo, lifespan="off", access_log=False, log_config=None)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
-    protocol = CountingProtocol(server, on_close=lambda: None)
+    service = Service(Settings(), Engine({}, None, max_queue=1), Metrics())
+    protocol = CountingProtocol(server, service, on_close=lambda: None, head_timeout=head_timeout)
     listener = await asyncio.get_running_loop().create_server(lambda: protocol, "127.0.0.1")
     async with listener:
         port = listener.sockets[0].getsockname()[1]

@@ -88,9 +88,9 @@ def test_a_connection_stays_open_after_a_413(strict: Server) -> None:
     assert answer.count(b"HTTP/1.1 200") == 1
 
 
-def test_an_incomplete_body_is_504(strict: Server) -> None:
+def test_a_body_that_is_too_slow_is_408(strict: Server) -> None:
     answer = strict.send(head("Content-Length: 100") + b'{"text', until=b"}")
-    check_error(answer, 504)
+    assert check_error(answer, 408)["connection"] == "close"
 
 
 def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
@@ -138,11 +138,12 @@ def test_a_head_above_the_limit_is_431(server: Server, part: bytes) -> None:
     with socket.create_connection(("127.0.0.1", server.port), TIMEOUT_SECONDS) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nEndless: ")
         with pytest.raises(OSError, match=r"reset|Broken pipe"):  # noqa: PT012
-            for _ in range(10_000_000 // len(part)):
-                connection.sendall(part)
+            for _ in range(400_000 // len(part)):
+                connection.sendall(part * 100)
     assert server.get("/healthz").status_code == 200
     large = b"GET / HTTP/1.1\r\nHost: x\r\nLarge: " + b"x" * 70_000
     check_error(server.send(large), 431)
+    check_error(server.send(large + b"\r\n\r\n"), 431)
     small = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\nLarge: " + b"x" * 30_000
     assert parse(server.send(small + b"\r\n\r\n"))[0] == 200
 

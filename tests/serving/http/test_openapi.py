@@ -13,8 +13,8 @@ from heed.service.errors import ServiceError
 from tests.support.server import Server
 
 METHODS = {
-    "/classify": ("post", {200, 400, 401, 404, 413, 415, 422, 429, 500, 503, 504}),
-    "/classify/batch": ("post", {200, 400, 401, 404, 413, 415, 422, 429, 500, 503, 504}),
+    "/classify": ("post", {200, 400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504}),
+    "/classify/batch": ("post", {200, 400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504}),
     "/models": ("get", {200, 401, 500}),
     "/models/{name}": ("get", {200, 401, 404, 500}),
     "/healthz": ("get", {200, 500, 503}),

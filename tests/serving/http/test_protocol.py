@@ -63,3 +63,27 @@ def test_an_unknown_method_is_replaced_by_one_without_a_route() -> None:
     assert statuses(NEXT + unknown) == [200], "the first is answered, then the server closes"
     assert statuses(NEXT + b"no request\r\n\r\n") == [200]
     assert statuses(b"BR", b"EW /pot HTTP/1.1\r\n\r\n") == [400]
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"", b""),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n", b"HTTP/1.1 408 "),
+        (b"GET /a HTTP/1.1\r\n\r\nGET ", b"HTTP/1.1 200 "),
+    ],
+)
+def test_a_head_that_is_too_slow_is_408(sent: bytes, answer: bytes) -> None:
+    """A connection without any byte is closed. A slow head may follow another request."""
+
+    async def read_all() -> bytes:
+        async with (
+            connect(head_timeout=0.05) as (reader, writer, _, _),
+            asyncio.timeout(TIMEOUT_SECONDS),
+        ):
+            writer.write(sent)
+            return await reader.read()
+
+    received = uvloop.run(read_all())
+    assert received.startswith(answer)
+    assert (b"HTTP/1.1 408 " in received) == bool(sent)
