@@ -25,7 +25,7 @@ from heed.model.errors import BundleError
 MAX_FILE_BYTES = {CONFIG: 16 << 20, TOKENIZER: 256 << 20}
 MAX_OTHER_BYTES = (2 << 30) - 1
 """Maximum size of a network, which is the limit of a protobuf message."""
-READ_ATTEMPTS = 5
+READ_ATTEMPTS = 20
 """Attempts to read a bundle that is replaced meanwhile."""
 
 

@@ -182,8 +182,10 @@ def test_a_bundle_can_be_read_while_it_is_replaced(tmp_path: Path, way: str) -> 
     versions = set()
     with start_writer(path, way) as writer:
         end = time.monotonic() + 1.5
-        while time.monotonic() < end:
-            versions.add(read_bundle_files(path).config.version)
-            assert len(find_bundles(tmp_path)) == 1
-        writer.kill()
+        try:
+            while time.monotonic() < end:
+                versions.add(read_bundle_files(path).config.version)
+                assert len(find_bundles(tmp_path)) == 1
+        finally:
+            writer.kill()
     assert len(versions) > 5
