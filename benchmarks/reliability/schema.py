@@ -25,8 +25,8 @@ from benchmarks.reliability.harness import (
 )
 
 PROGRAM = ROOT / ".venv-schemathesis/bin/schemathesis"
-LARGE_OPERATIONS = 3
-"""Operations whose parameters allow as many cases as wanted; the others allow a few."""
+CASES_AN_EXAMPLE = 8
+"""Cases that each example of `--max-examples` brings, over all operations and phases."""
 SECONDS_A_CASE = 0.5
 
 
@@ -43,7 +43,7 @@ def main() -> None:
         report = Path(folder) / "report.json"
         command = [str(options.schemathesis.absolute()), "run"]
         command += [f"http://{HOST}:{server.port}/openapi.json", "--checks", "all"]
-        command += ["--max-examples", str(-(-options.cases // LARGE_OPERATIONS))]
+        command += ["--max-examples", str(-(-options.cases // CASES_AN_EXAMPLE))]
         command += ["--seed", str(options.seed), "--continue-on-failure", "--no-shrink"]
         command += ["--report", "json", "--report-json-path", str(report)]
         done = subprocess.run(

@@ -89,6 +89,13 @@ async def ask_once(port: int, counts: Counter[str]) -> None:
         client.close()
 
 
+def send_to(pids: Sequence[int], number: int) -> None:
+    """Signal processes that may have ended."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 async def throttle(pids: Sequence[int], share: float) -> None:
     """Run processes for `share` of every period, as a container's processor limit does."""
     while share < 1:
@@ -96,9 +103,7 @@ async def throttle(pids: Sequence[int], share: float) -> None:
             (signal.SIGSTOP, PERIOD * (1 - share)),
             (signal.SIGCONT, PERIOD * share),
         ):
-            for pid in pids:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, number)
+            send_to(pids, number)
             await asyncio.sleep(seconds)
 
 
@@ -112,9 +117,15 @@ async def run_round(options: argparse.Namespace, server: Server, counts: Counter
     arriving = asyncio.create_task(_arrive(options, server, counts))
     await asyncio.sleep(options.before + random.random() * 0.2)
     workers = server.workers()
-    throttling = asyncio.create_task(throttle(workers, options.throttle))
+    if options.stall:
+        send_to(workers, signal.SIGSTOP)
+        await asyncio.sleep(options.stall)
     started = time.monotonic()
     server.process.terminate()
+    if options.stall:
+        await asyncio.sleep(options.stall)
+        send_to(workers, signal.SIGCONT)
+    throttling = asyncio.create_task(throttle(workers, options.throttle))
     await asyncio.to_thread(server.process.wait, STOP_TIMEOUT)
     seconds = time.monotonic() - started
     throttling.cancel()
@@ -153,6 +164,9 @@ def main() -> None:
     parser.add_argument(
         "--throttle", type=float, default=1.0, help="share of the time workers run after SIGTERM"
     )
+    parser.add_argument(
+        "--stall", type=float, default=0.0, help="seconds before and after SIGTERM without workers"
+    )
     parser.add_argument("--before", type=float, default=0.7, help="seconds of load before SIGTERM")
     options = parse_options(parser, rounds=5)
     counts: Counter[str] = Counter()
@@ -179,6 +193,7 @@ def main() -> None:
         rounds=options.rounds,
         pause=options.pause,
         throttle=options.throttle,
+        stall=options.stall,
         bunch=options.bunch,
         answered=sum(count for name, count in counts.items() if name.isdigit()),
         counts=dict(counts),

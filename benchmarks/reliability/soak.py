@@ -279,7 +279,7 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=5, help="seconds between samples")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--requests", type=int, default=200, help="different valid requests")
-    options = parse_options(parser, seconds=360.0, every=2.0)
+    options = parse_options(parser, seconds=300.0, every=2.0)
     counts: Counter[str] = Counter()
     with Server(options, "--workers", options.workers) as server:
         known = learn_answers(server, options.requests)
