@@ -17,10 +17,12 @@ import asyncio
 import os
 import random
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from benchmarks.reliability.harness import (
     STOP_TIMEOUT,
@@ -38,6 +40,7 @@ from benchmarks.reliability.harness import (
 REQUEST = single("A gripping, beautifully shot film that I would gladly see again. " * 3)
 PERIOD = 0.1
 """Seconds in which a container's processor limit is counted."""
+STALL_TIMEOUT = 10.0
 
 
 async def ask_repeatedly(
@@ -107,6 +110,37 @@ async def throttle(pids: Sequence[int], share: float) -> None:
             await asyncio.sleep(seconds)
 
 
+def find_listeners(pids: Sequence[int], port: int) -> dict[int, Path]:
+    """Each worker's descriptor of the socket that listens on `port`."""
+    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    fields = [line.split() for line in lines]
+    # 0A is the state LISTEN, see proc_net_tcp.
+    inodes = [f[9] for f in fields if f[1].endswith(f":{port:04X}") and f[3] == "0A"]
+    targets = [f"socket:[{inode}]" for inode in inodes]
+    return {
+        pid: descriptor
+        for pid in pids
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir()
+        if str(descriptor.readlink()) in targets
+    }
+
+
+def stall_after_close(pid: int, listener: Path, seconds: float) -> None:
+    """Let a stopped worker run until it closes its listening socket, then stop it again.
+
+    A container's processor limit can stop a process at that moment, too.
+    """
+    before = listener.readlink()
+    end = time.monotonic() + STALL_TIMEOUT
+    send_to([pid], signal.SIGCONT)
+    with suppress(OSError):  # the descriptor, or the process, is gone
+        while listener.readlink() == before and time.monotonic() < end:
+            pass
+    send_to([pid], signal.SIGSTOP)
+    time.sleep(seconds)
+    send_to([pid], signal.SIGCONT)
+
+
 async def run_round(options: argparse.Namespace, server: Server, counts: Counter[str]) -> float:
     """Load the server, send SIGTERM, and return the seconds until it has ended."""
     ended = asyncio.Event()
@@ -117,14 +151,20 @@ async def run_round(options: argparse.Namespace, server: Server, counts: Counter
     arriving = asyncio.create_task(_arrive(options, server, counts))
     await asyncio.sleep(options.before + random.random() * 0.2)
     workers = server.workers()
-    if options.stall:
-        send_to(workers, signal.SIGSTOP)
-        await asyncio.sleep(options.stall)
+    listeners = find_listeners(workers, server.port)
     started = time.monotonic()
     server.process.terminate()
     if options.stall:
+        # Connections gather while the workers do not run.
+        await asyncio.sleep(options.drain_seconds + 0.05)
+        send_to(workers, signal.SIGSTOP)
         await asyncio.sleep(options.stall)
-        send_to(workers, signal.SIGCONT)
+        stalls = [
+            threading.Thread(target=stall_after_close, args=(pid, listener, options.stall))
+            for pid, listener in listeners.items()
+        ]
+        for stall in stalls:
+            stall.start()
     throttling = asyncio.create_task(throttle(workers, options.throttle))
     await asyncio.to_thread(server.process.wait, STOP_TIMEOUT)
     seconds = time.monotonic() - started
@@ -165,7 +205,10 @@ def main() -> None:
         "--throttle", type=float, default=1.0, help="share of the time workers run after SIGTERM"
     )
     parser.add_argument(
-        "--stall", type=float, default=0.0, help="seconds before and after SIGTERM without workers"
+        "--stall",
+        type=float,
+        default=0.0,
+        help="seconds that workers are stopped before and after they close the listening socket",
     )
     parser.add_argument("--before", type=float, default=0.7, help="seconds of load before SIGTERM")
     options = parse_options(parser, rounds=5)
