@@ -28,9 +28,8 @@ from benchmarks.reliability import fuzz_inputs
 from benchmarks.reliability.harness import HOST, ROOT, Server
 from benchmarks.reliability.versions import config_hash
 from heed.model.errors import BundleError, TextError
-from heed.model.inference.bundle import Bundle, BundleConfig, find_bundles
-from heed.model.inference.classifier import OnnxClassifier
-from heed.model.text.tokenizer import Encoding, Tokenizer
+from heed.model.inference import Bundle, BundleConfig, OnnxClassifier, find_bundles
+from heed.model.text import Encoding, Tokenizer
 from heed.service.app import create_app
 from heed.service.settings import Settings
 

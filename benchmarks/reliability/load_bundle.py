@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 
 from heed.model.errors import HeedError
-from heed.model.inference.bundle import Bundle
-from heed.model.inference.classifier import OnnxClassifier
+from heed.model.inference import Bundle, OnnxClassifier
 
 MAX_ADDRESS_SPACE = 8 << 30
 TEXTS = ("A gripping, beautifully shot film.", "房间很干净", "what is my balance")
